@@ -1,0 +1,1 @@
+"""What shape an adapter has, measured from its factors."""

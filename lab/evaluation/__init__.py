@@ -1,0 +1,1 @@
+"""How sure a measured number is, and how a model scores."""

@@ -1,0 +1,1 @@
+"""Grids over the parameters of a training study."""
