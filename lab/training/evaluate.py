@@ -92,35 +92,41 @@ def _row_losses(model: torch.nn.Module, rows: list[dict[str, Any]], pad_id: int)
     return losses.double().sum(1).cpu().numpy()
 
 
-def greedy_answers(model: torch.nn.Module, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 32) -> list[str]:
+def greedy_answers(model: torch.nn.Module, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int = 32
+                   ) -> list[str]:
     """Returns the most likely continuation of each prompt, token by token, special tokens removed.
 
     Args:
         model: A causal language model. Its training mode is restored afterwards.
-        tokenizer: Its tokenizer; a chat template, where there is one, wraps each prompt as a user turn.
-        prompts: Questions.
+        tokenizer: Its tokenizer, with a pad token.
+        prompts: Token ids, as training saw them.
         max_new_tokens: Answers are cut there.
     """
     if not prompts:
         return []
+    width = max(map(len, prompts))
+    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(p)) + list(p) for p in prompts])   # B T, left-padded
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     try:
-        texts = [_as_turn(tokenizer, prompt) for prompt in prompts]
-        batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not
-                          tokenizer.chat_template, return_token_type_ids=False)
-        batch = batch.to(next(model.parameters()).device)
         with torch.inference_mode():
-            output = model.generate(**batch, do_sample=False, max_new_tokens=max_new_tokens, temperature=None,
-                                    top_p=None, top_k=None, pad_token_id=tokenizer.pad_token_id)
+            output = model.generate(input_ids=ids.to(device), attention_mask=mask.to(device), do_sample=False,  # type: ignore[operator]
+                                    max_new_tokens=max_new_tokens, pad_token_id=tokenizer.pad_token_id)
     finally:
         model.train(was_training)
-    answers = output[:, batch["input_ids"].shape[1]:]
-    return [text.strip() for text in tokenizer.batch_decode(answers, skip_special_tokens=True)]
+    return [text.strip() for text in tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)]
 
 
-def _as_turn(tokenizer: Any, prompt: str) -> str:
-    if not tokenizer.chat_template:
-        return prompt
-    turn = [{"role": "user", "content": prompt}]
-    return tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+def split_row(row: dict[str, Any]) -> tuple[list[int], list[int]]:
+    """Returns a row's prompt and the trained tokens that follow it.
+
+    The prompt ends before the first trained token; a row of plain text, trained from its start, is cut in the middle.
+    """
+    labels = row["labels"]
+    first = next(t for t, label in enumerate(labels) if label != IGNORED)
+    if first <= 1:
+        first = max(1, min(16, len(labels) // 2))
+    last = next((t for t in range(first, len(labels)) if labels[t] == IGNORED), len(labels))
+    return list(row["input_ids"][:first]), list(row["input_ids"][first:last])

@@ -1,0 +1,1 @@
+"""What MLproject calls: each reads the command line and runs one study."""

@@ -1,0 +1,1 @@
+"""One file per entry point: what is asked, the hypotheses, and the run that answers."""

@@ -1,0 +1,31 @@
+"""Every entry point: its name, its track and the question it answers. MLproject and the README are written from this."""
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry point; `lab.studies.<name>` holds its `Config` and `run`."""
+
+    name: str
+    track: str
+    question: str
+
+
+ENTRIES = (
+    Entry("main", "tour", "the tour: a small fine-tune and every analysis of it, on the embedded model"),
+    Entry("pretrain", "base", "how is a base model made?"),
+    Entry("finetune", "fine-tuning", "what does one LoRA, QLoRA or full fine-tune look like from inside?"),
+    Entry("lora_rank", "fine-tuning", "how does rank change what is learned?"),
+    Entry("learning_rate", "fine-tuning", "how does the learning rate change it?"),
+    Entry("loss_curves", "fine-tuning", "what does a loss curve say?"),
+    Entry("ask", "any", "what do base and tuned models answer, side by side?"),
+    Entry("adopt", "any", "make an adapter trained elsewhere a run, so that every analysis takes it"),
+)
+
+
+def load(name: str) -> ModuleType:
+    """Returns the study's module."""
+    return importlib.import_module(f"lab.studies.{name}")

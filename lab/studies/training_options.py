@@ -1,0 +1,61 @@
+"""The parameters that every training study shares; what means the same is called the same everywhere."""
+
+from dataclasses import dataclass
+
+from lab.errors import OptionError
+from lab.options import option
+
+METHODS = ("lora", "qlora", "full")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What is trained on what, and how. Studies add the parameters they sweep."""
+
+    model: str = option("embedded", "embedded, a Hub id, a local folder, run:<id> or models:/name@alias")
+    dataset: str = option("embedded:facts", "embedded:facts, embedded:style, embedded:cipher, a .jsonl, .json, .csv or "
+                                            ".parquet file, or a Hub dataset id")
+    facts: int = option(3000, "new facts in embedded:facts", minimum=1)
+    answers: int = option(1024, "alternatives each fact's answer is drawn from, in embedded:facts", minimum=2,
+                          maximum=1024)
+    eval_split: float = option(0.1, "share of the rows held out, for data that brings no evaluation rows", above=0,
+                               maximum=0.9)
+    method: str = option("lora", "lora, qlora (lora on quantization=nf4) or full", choices=METHODS)
+    alpha: float = option(32.0, "LoRA alpha; the update is scaled by alpha / r", above=0)
+    targets: str = option("all-linear", "modules that get an adapter: all-linear, or names such as q_proj,v_proj")
+    schedule: str = option("linear", "learning rate after the warm-up", choices=("constant", "linear", "cosine"))
+    warmup: float = option(0.1, "share of the steps over which the learning rate rises from 0", minimum=0, maximum=1)
+    steps: int = option(300, "optimiser steps", minimum=1)
+    batch_size: int = option(192, "rows in one forward pass", minimum=1)
+    accumulate: int = option(1, "forward passes in one optimiser step", minimum=1)
+    max_length: int = option(512, "tokens after which a row is cut", minimum=2)
+    eval_every: int | None = option(None, "optimiser steps between evaluations; none: a quarter of the steps", minimum=1)
+    seed: int = option(0, "first random seed", minimum=0)
+    seeds: int = option(1, "how many seeds are trained: seed, seed+1, …", minimum=1)
+    backend: str = option("transformers", "what trains: transformers, or unsloth on a CUDA GPU",
+                          choices=("transformers", "unsloth"))
+    quantization: str = option("none", "number format of the frozen base: none or nf4", choices=("none", "nf4"))
+    device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
+    dtype: str = option("auto", "auto, float32 or bfloat16", choices=("auto", "float32", "bfloat16"))
+    predict: str | None = option(None, "your guess, written down before anything is computed")
+    register: str | None = option(None, "name@alias under which the adapter is registered")
+
+
+def base_quantization(config: TrainingOptions) -> str:
+    """Returns the quantisation of the base that the method asks for.
+
+    Raises:
+        OptionError: Full fine-tuning of a quantised base.
+    """
+    if config.method == "full" and config.quantization != "none":
+        raise OptionError(f"method=full with quantization={config.quantization}: a quantised base cannot be trained "
+                          "whole; use method=qlora, or quantization=none")
+    return "nf4" if config.method == "qlora" else config.quantization
+
+
+def compact(value: float) -> str:
+    """Returns a number as short as it can be typed: 2e-4, 0.003, 8."""
+    plain, scientific = f"{value:g}", f"{value:.6e}"
+    mantissa, exponent = scientific.split("e")
+    short = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return min(plain, short, key=len)

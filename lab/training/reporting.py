@@ -1,0 +1,84 @@
+"""From the trainer's events to step metrics, evaluations and the best weights so far."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from lab.devices import peak_bytes
+from lab.training.evaluate import Evaluation
+from lab.training.progress import Progress
+
+
+class StepReports(TrainerCallback):
+    """Reports every step under the names of the run contract and stops at the first non-finite number.
+
+    Args:
+        steps: Optimiser steps planned.
+        eval_every: Steps between evaluations.
+        on_step: Takes a step and its metrics.
+        progress: Shows the training to a person.
+        device: For the memory figure.
+        evaluate: Takes the step, gives the held-out loss.
+        snapshot: Copies the trainable tensors.
+    """
+
+    def __init__(self, *, steps: int, eval_every: int, on_step: Callable[[int, dict[str, float]], None],
+                 progress: Progress, device: str, evaluate: Callable[[int], Evaluation],
+                 snapshot: Callable[[], dict[str, torch.Tensor]]):
+        self.steps, self.eval_every, self.on_step, self.progress, self.device = steps, eval_every, on_step, progress, device
+        self.evaluate, self.snapshot = evaluate, snapshot
+        self.evaluations: list[Evaluation] = []
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self.last_step = self.best_step = 0
+        self.diverged_at: int | None = None
+        self._began = self._seconds = 0.0
+        self._tokens_seen = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._evaluate(0)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.last_step = state.global_step
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> Any:
+        if not logs or "loss" not in logs:  # the closing summary
+            return control
+        self._seconds = time.perf_counter() - self._began  # here the loss was read, so the device has finished
+        step, tokens = state.global_step, int(logs.get("num_tokens", 0))
+        metrics = {"train/loss": logs["loss"], "train/grad_norm": float(logs["grad_norm"]),
+                   "train/learning_rate": logs["learning_rate"], "time/step_seconds": self._seconds,
+                   "train/tokens_per_second": (tokens - self._tokens_seen) / self._seconds,
+                   "memory/peak_bytes": float(peak_bytes(self.device))}
+        self._tokens_seen = tokens
+        self.on_step(step, metrics)
+        self.progress.update(step, logs["loss"])
+        if not (math.isfinite(logs["loss"]) and math.isfinite(metrics["train/grad_norm"])):
+            self.diverged_at = step
+            control.should_training_stop = True
+        elif step % self.eval_every == 0 or step == self.steps:
+            self._evaluate(step)
+        return control
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.progress.close()
+        if self.best_step == self.last_step:
+            self.best_weights = {}
+
+    def _evaluate(self, step: int) -> None:
+        result = self.evaluate(step)
+        self.on_step(step, {"eval/loss": result.loss, "eval/bits_per_byte": result.bits_per_byte})
+        self.evaluations.append(result)
+        if not math.isfinite(result.loss):
+            self.diverged_at = self.diverged_at or step
+        elif step > 0 and (self.best_step == 0 or result.loss < self._best_loss()):
+            self.best_step, self.best_weights = step, self.snapshot()
+
+    def _best_loss(self) -> float:
+        return next(e.loss for e in self.evaluations if e.step == self.best_step)
