@@ -20,6 +20,8 @@ class TrainingOptions:
                           maximum=1024)
     eval_split: float = option(0.1, "share of the rows held out, for data that brings no evaluation rows", above=0,
                                maximum=0.9)
+    data_seed: int = option(0, "random seed of generated facts and of the split; the same data for every training seed",
+                            minimum=0)
     method: str = option("lora", "lora, qlora (lora on quantization=nf4) or full", choices=METHODS)
     alpha: float = option(32.0, "LoRA alpha; the update is scaled by alpha / r", above=0)
     targets: str = option("all-linear", "modules that get an adapter: all-linear, or names such as q_proj,v_proj")

@@ -9,6 +9,7 @@ import torch
 from transformers import TrainerCallback
 
 from lab.devices import peak_bytes
+from lab.training.divergence import diverged_at
 from lab.training.evaluate import Evaluation
 from lab.training.progress import Progress
 
@@ -35,6 +36,7 @@ class StepReports(TrainerCallback):
         self.best_weights: dict[str, torch.Tensor] = {}
         self.last_step = self.best_step = 0
         self.diverged_at: int | None = None
+        self.losses: list[float] = []
         self._began = self._seconds = 0.0
         self._tokens_seen = 0
 
@@ -58,6 +60,7 @@ class StepReports(TrainerCallback):
                    "memory/peak_bytes": float(peak_bytes(self.device))}
         self._tokens_seen = tokens
         self.on_step(step, metrics)
+        self.losses.append(logs["loss"])
         self.progress.update(step, logs["loss"])
         if not (math.isfinite(logs["loss"]) and math.isfinite(metrics["train/grad_norm"])):
             self.diverged_at = step
@@ -68,6 +71,7 @@ class StepReports(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.progress.close()
+        self.diverged_at = self.diverged_at or diverged_at(self.losses)
         if self.best_step == self.last_step:
             self.best_weights = {}
 
