@@ -155,7 +155,8 @@ class _Answers:
         pairs = [split_row(row) for row in data.evaluation[:SAMPLES]]
         self.prompts = [prompt for prompt, _ in pairs]
         self.length = min(64, 4 + max(len(expected) for _, expected in pairs))
-        self.rows = [{"prompt": self._text(prompt), "expected": self._text(expected)} for prompt, expected in pairs]
+        self.rows = [{"prompt": self._text(prompt), "rendered": base.tokenizer.decode(prompt),
+                      "expected": self._text(expected)} for prompt, expected in pairs]
 
     def ask(self, model: Any, moment: str) -> None:
         answers = greedy_answers(model, self.tokenizer, self.prompts, self.length)
