@@ -107,7 +107,7 @@ def validate(config: Any) -> None:
 
 def as_strings(config: Any) -> dict[str, str]:
     """Each option as the text that `parse` reads back to the same value."""
-    return {name: _text(getattr(config, name)) for name in _forms(type(config))}
+    return {name: text_of(getattr(config, name)) for name in _forms(type(config))}
 
 
 def as_json(config: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def from_json(config_type: type[ConfigType], values: Mapping[str, Any]) -> Confi
 def describe(config_type: type) -> list[OptionInfo]:
     """Every option in its order, as the MLproject file and the README's tables show it."""
     return [
-        OptionInfo(name, _text(form.default), form.kind, form.allowed, form.help)
+        OptionInfo(name, text_of(form.default), form.kind, form.allowed, form.help)
         for name, form in _forms(config_type).items()
     ]
 
@@ -166,10 +166,10 @@ class _Form:
     @property
     def allowed(self) -> str:
         if self.choices is not None:
-            one = "one of " + ", ".join(_text(choice) for choice in self.choices)
+            one = "one of " + ", ".join(text_of(choice) for choice in self.choices)
         else:
             limits = [("above", self.above), ("at least", self.minimum), ("at most", self.maximum)]
-            said = [f"{word} {_text(limit)}" for word, limit in limits if limit is not None]
+            said = [f"{word} {text_of(limit)}" for word, limit in limits if limit is not None]
             one = _KINDS[self.base] + (" " + " and ".join(said) if said else "")
         several = ", or several separated by commas" if self.several else ""
         return one + several + (f", or {NONE}" if self.optional and not self.required else "")
@@ -225,12 +225,14 @@ class _Form:
             return False
         if self.choices is not None and value not in self.choices:
             return False
-        limits = (
-            self.above is None or value > self.above,
-            self.minimum is None or value >= self.minimum,
-            self.maximum is None or value <= self.maximum,
-        )
-        return all(limits)
+        return self._within(value)
+
+    def _within(self, value: Any) -> bool:
+        if self.above is not None and value <= self.above:
+            return False
+        if self.minimum is not None and value < self.minimum:
+            return False
+        return self.maximum is None or value <= self.maximum
 
     def _survives_as_text(self, value: str) -> bool:
         if self.several:
@@ -266,7 +268,7 @@ def _check(config: Any) -> list[tuple[str, str, str]]:
         value = getattr(config, name)
         complaint = form.complaint(value)
         if complaint:
-            found.append((name, _text(value), complaint))
+            found.append((name, text_of(value), complaint))
     return found
 
 
@@ -308,11 +310,12 @@ def _report(problems: Sequence[str]) -> None:
         raise OptionError("\n  ".join([f"{len(problems)} parameters cannot be used:", *problems]))
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value of an option as it is typed: `none`, `true`, `2e-4`, `1,4,16`."""
     if value is None:
         return NONE
     if isinstance(value, tuple | list):
-        return ",".join(_text(element) for element in value)
+        return ",".join(text_of(element) for element in value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and math.isfinite(value):

@@ -1,0 +1,181 @@
+"""What a run says about itself: Markdown for `report.md`, and a shorter form for MLflow's note."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lab
+from lab.errors import TrackingError
+from lab.options import text_of
+from lab.tracking.hypotheses import Hypothesis, Verdict
+from lab.tracking.store import shown, tracking_uri
+
+NOTE_LIMIT = 8000  # characters; MLflow cuts longer ones silently
+_SHORTEST_TABLE = 3  # rows
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run has to say at its end.
+
+    Args:
+        question: The question it answers.
+        table: The main table, one dict a row with the same keys.
+        limits: What may not be concluded from it.
+        sources: Ids of the runs it came from.
+        next: Commands to type next, from `next_command`.
+        sections: Heading and Markdown of anything more.
+        prediction: The user's own guess, written down before computing.
+    """
+
+    question: str
+    table: list[dict[str, Any]]
+    limits: list[str]
+    sources: list[str] = field(default_factory=list)
+    next: list[str] = field(default_factory=list)
+    sections: list[tuple[str, str]] = field(default_factory=list)
+    prediction: str | None = None
+
+
+def next_command(entry_point: str, **params: Any) -> str:
+    """A command that can be pasted in any directory on this machine; values as in a config.
+
+    A password in the tracking URI is left out: it belongs into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+    """
+    words = ["mlflow", "run", str(project_path()), "-e", entry_point]
+    for name, value in params.items():
+        words += ["-P", f"{name}={text_of(value)}"]
+    uri = shlex.quote(shown(tracking_uri()))
+    return f"MLFLOW_TRACKING_URI={uri} {shlex.join(words)} --env-manager local"
+
+
+def project_path() -> Path:
+    """The folder of the MLproject file: beside the package, or the working directory for an installed package."""
+    beside = Path(lab.__file__).resolve().parents[1]
+    if not (beside / "MLproject").exists() and (Path.cwd() / "MLproject").exists():
+        return Path.cwd()
+    return beside
+
+
+def whole(
+    report: Report, hypotheses: Sequence[Hypothesis], verdicts: Sequence[Verdict], links: Mapping[str, str]
+) -> str:
+    """The whole report.
+
+    Args:
+        links: Markdown to show for a source run's id.
+    """
+    return _render(report, hypotheses, verdicts, links)
+
+
+def note(
+    report: Report,
+    hypotheses: Sequence[Hypothesis],
+    verdicts: Sequence[Verdict],
+    links: Mapping[str, str],
+    whole_report: str,
+) -> str:
+    """The report in at most `NOTE_LIMIT` characters: its main table is cut first, then the sections are left out.
+
+    Args:
+        whole_report: A link to the whole report.
+
+    Raises:
+        TrackingError: The rest alone is longer.
+    """
+    tail = f"\n\nThe whole report: {whole_report}\n"
+    rows = len(report.table)
+    shortened = [rows] + list(range(rows - 1, _SHORTEST_TABLE - 1, -1))
+    text = ""
+    for count, sections in [*((count, True) for count in shortened), *((count, False) for count in shortened)]:
+        text = _render(report, hypotheses, verdicts, links, rows=count, sections=sections) + tail
+        if len(text) <= NOTE_LIMIT:
+            return text
+    raise TrackingError(
+        f"the report has {len(text)} characters without its sections and with {min(rows, _SHORTEST_TABLE)} rows of its "
+        f"table; allowed: {NOTE_LIMIT}. Shorten its question, verdicts, limits or commands"
+    )
+
+
+def _render(
+    report: Report,
+    hypotheses: Sequence[Hypothesis],
+    verdicts: Sequence[Verdict],
+    links: Mapping[str, str],
+    *,
+    rows: int | None = None,
+    sections: bool = True,
+) -> str:
+    parts = [f"## {report.question}"]
+    if report.prediction:
+        parts.append(f"**Predicted before the run:** {report.prediction}")
+    if verdicts:
+        parts += ["### Verdicts", _verdicts(hypotheses, verdicts)]
+    if report.table:
+        parts += ["### Results", table(report.table[:rows])]
+        left_out = len(report.table) - len(report.table[:rows])
+        if left_out:
+            parts.append(f"{left_out} more rows in the whole report.")
+    if sections:
+        for heading, body in report.sections:
+            parts += [f"### {heading}", body]
+    if report.limits:
+        parts += ["### What may not be concluded", _bullets(report.limits)]
+    if report.sources:
+        parts += ["### Runs this came from", _bullets([links.get(run, f"`{run}`") for run in report.sources])]
+    if report.next:
+        parts += ["### Next", "\n".join(["```", *report.next, "```"])]
+    return "\n\n".join(parts)
+
+
+def _verdicts(hypotheses: Sequence[Hypothesis], verdicts: Sequence[Verdict]) -> str:
+    stated = {hypothesis.name: hypothesis for hypothesis in hypotheses}
+    rows = []
+    for verdict in verdicts:
+        rows.append(
+            {
+                "hypothesis": stated[verdict.name].statement,
+                "verdict": f"**{verdict.outcome}**",
+                "measured": _measured(verdict),
+                "null": verdict.null,
+                "rule": stated[verdict.name].rule,
+                "remark": verdict.detail,
+            }
+        )
+    return table(rows)
+
+
+def _measured(verdict: Verdict) -> str:
+    if verdict.value is None:
+        return "nothing"
+    text = f"{cell(verdict.value)} {verdict.unit}".strip()
+    if verdict.interval is None:
+        return text
+    low, high = verdict.interval
+    return f"{text} ({cell(low)} to {cell(high)}, over {verdict.covers})"
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table; columns in the order of their first appearance, empty ones left out."""
+    columns = [name for name in dict.fromkeys(name for row in rows for name in row)]
+    columns = [name for name in columns if any(row.get(name) not in (None, "") for row in rows)]
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(cell(row.get(name)) for name in columns) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it: numbers with four significant digits, nothing as a dash."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value).replace("|", "\\|").replace("\n", "<br>")
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
