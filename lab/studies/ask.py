@@ -28,6 +28,11 @@ class Config:
     predict: str | None = option(None, "your guess, written down before anything is computed")
 
 
+def tour(run_id: str) -> Config:
+    """Returns what the tour asks."""
+    return Config(run_ids=(run_id,))
+
+
 def run(config: Config) -> str:
     """Answers every prompt with the base and with each adapter, from one loaded base, and returns the run's id."""
     options.validate(config)
