@@ -1,0 +1,104 @@
+"""Who is tallest, who is older than whom: chains and forks of comparisons, told in any order.
+
+What is withheld is a pair of people at the two ends of a chain (or at the hub and first leg of a fork).
+"""
+
+from functools import lru_cache, partial
+from itertools import permutations
+from math import factorial
+from random import Random
+
+from lab.data.world.holdout import withheld
+from lab.data.world.item import Draft, Template
+from lab.data.world.words import FIRST_NAMES
+
+# comparative, its converse, superlative, its converse
+SCALES = (
+    ("taller", "shorter", "tallest", "shortest"),
+    ("older", "younger", "oldest", "youngest"),
+    ("faster", "slower", "fastest", "slowest"),
+    ("richer", "poorer", "richest", "poorest"),
+    ("heavier", "lighter", "heaviest", "lightest"),
+    ("stronger", "weaker", "strongest", "weakest"),
+)
+
+
+def relation(order: tuple[str, ...], first: str, second: str) -> int:
+    """1 if the first person is above the second in an order told from the top, -1 if below, 0 if the same."""
+    there, here = order.index(second), order.index(first)
+    return (there > here) - (there < here)
+
+
+@lru_cache(maxsize=1)
+def _ends() -> list[tuple[str, str]]:
+    return list(permutations(FIRST_NAMES, 2))
+
+
+def _is_held_out(case: tuple[str, str]) -> bool:
+    return withheld("order", *case)
+
+
+def _premise(rng: Random, above: str, below: str, scale: tuple[str, ...]) -> str:
+    if rng.random() < 0.5:
+        return f"{above} is {scale[0]} than {below}."
+    return f"{below} is {scale[1]} than {above}."
+
+
+def _chain(rng: Random, ends: tuple[str, str], people: int) -> tuple[tuple[str, ...], tuple[str, ...], str, float]:
+    """An order from the top with its scale and premises, and the probability of these given the ends."""
+    others = [name for name in FIRST_NAMES if name not in ends]
+    order = (ends[0], *rng.sample(others, people - 2), ends[1])
+    scale = SCALES[int(rng.random() * len(SCALES))]
+    premises = [_premise(rng, *pair, scale) for pair in zip(order, order[1:], strict=False)]
+    rng.shuffle(premises)
+    middles = factorial(len(others)) // factorial(len(others) - (people - 2))
+    probability = 1 / (middles * len(SCALES) * 2 ** (people - 1) * factorial(people - 1))
+    return order, scale, " ".join(premises), probability
+
+
+def _extreme(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
+    order, scale, premises, probability = _chain(rng, ends, people)
+    lowest = rng.random() < 0.5
+    word, answer = (scale[3], order[-1]) if lowest else (scale[2], order[0])
+    return Draft(f"{premises} Who is {word}?", f"{premises} So {answer} is {word}.", answer, order, probability / 2)
+
+
+def _pair(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
+    order, scale, premises, probability = _chain(rng, ends, people)
+    first, second = rng.sample(order, 2)
+    answer = "yes" if relation(order, first, second) > 0 else "no"
+    question = f"{premises} Is {first} {scale[0]} than {second}?"
+    return Draft(question, f"{question} {answer}", answer, order, probability / (people * (people - 1)))
+
+
+def _fork(rng: Random, case: tuple[str, str]) -> Draft:
+    hub, leg = case
+    others = [name for name in FIRST_NAMES if name not in case]
+    other = others[int(rng.random() * len(others))]
+    scale = SCALES[int(rng.random() * len(SCALES))]
+    hub_above = rng.random() < 0.5
+    # The first leg is told first: shuffling would let two cases make the same text.
+    premises = " ".join(_premise(rng, *((hub, x) if hub_above else (x, hub)), scale) for x in (leg, other))
+    first, second = rng.sample((hub, leg, other), 2)
+    if hub not in (first, second):
+        answer = "unknown"
+    else:
+        answer = "yes" if (first == hub) == hub_above else "no"
+    question = f"{premises} Is {first} {scale[0]} than {second}?"
+    probability = 1 / (len(others) * len(SCALES) * 2 * 4 * 6)
+    return Draft(question, f"{question} {answer}", answer, (hub, leg, other), probability)
+
+
+def templates(weight: float) -> tuple[Template, ...]:
+    """The templates of orderings, whose weights add up to `weight`."""
+    parts = (
+        ("ordering", "extreme/3", 0.25, 1 / 3, partial(_extreme, 3)),
+        ("ordering", "extreme/4", 0.25, 1 / 4, partial(_extreme, 4)),
+        ("ordering", "pair/3", 0.15, 1 / 2, partial(_pair, 3)),
+        ("ordering", "pair/4", 0.15, 1 / 2, partial(_pair, 4)),
+        ("ordering", "fork", 0.2, 1 / 3, _fork),
+    )
+    return tuple(
+        Template("reasoning", kind, name, weight * share, chance, _ends, _is_held_out, dress)
+        for kind, name, share, chance, dress in parts
+    )
