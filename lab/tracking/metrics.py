@@ -12,12 +12,14 @@ _ATTEMPTS = 3
 
 
 class Point(NamedTuple):
-    """One value of one series; timestamp in milliseconds."""
+    """One value of one series; timestamp in milliseconds, and the logged model and dataset it was measured on."""
 
     key: str
     value: float
     timestamp: int
     step: int
+    model_id: str | None = None
+    dataset: tuple[str, str] | None = None  # name and digest
 
 
 class MetricBuffer:

@@ -87,7 +87,10 @@ def log(
     """Records metrics, params and tags in as few calls as MLflow allows."""
     from mlflow.entities import Metric, Param, RunTag
 
-    metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
+    metrics = [
+        Metric(point.key, point.value, point.timestamp, point.step, point.model_id, *(point.dataset or ()))
+        for point in points
+    ]
     param_list = [Param(name, text) for name, text in (params or {}).items()]
     tag_list = [RunTag(name, text) for name, text in (tags or {}).items()]
     store.log_batch(run_id, metrics=metrics, params=param_list[:_PER_CALL], tags=tag_list[:_PER_CALL])

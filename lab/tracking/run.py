@@ -87,7 +87,9 @@ class Run:
         self.root_id = started.parent_id or started.run_id
         self.experiment_id = started.experiment_id
         self.artifact_uri = started.artifact_uri
-        self.datasets: list[tuple[str, str]] = []  # name and digest, for metrics that were measured on them
+        self._datasets: list[tuple[str, str]] = []  # name and digest
+        self._sources: dict[str, str | None] = {}  # runs this one works on, and their logged models
+        self._evaluations: dict[int, list[Point]] = {}
         self._store = tracking_uri()
         self._params = dict(started.params)
         self._hypotheses: list[Hypothesis] | None = None
@@ -155,7 +157,9 @@ class Run:
 
     def summary(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Records final metrics, at the last step unless told; the tag `lab.undefined` names those not finite."""
-        finite = self._take(self._last_step if step is None else step, values)
+        models = list(self._sources.values())
+        model_id = models[0] if len(models) == 1 else None
+        finite = self._take(self._last_step if step is None else step, values, model_id)
         undefined = values.keys() - finite - self._undefined
         if undefined:
             self._undefined |= undefined
@@ -216,7 +220,7 @@ class Run:
         digest = sha256.removeprefix("sha256:")[:36]
         with self._recording(f"dataset {name}"):
             opening.log_dataset(client(self._store), self.id, name, digest, source, context, {"rows": rows, **profile})
-        self.datasets.append((name, digest))
+        self._datasets.append((name, digest))
         self.tags({f"lab.dataset.{context}": sha256})
 
     def state(self, hypotheses: Sequence[Hypothesis], prediction: str | None = None) -> None:
@@ -263,12 +267,25 @@ class Run:
         self.text("report.md", report.whole(*about))
         self.tags({"mlflow.note.content": note})
 
+    def evaluated(self, model_id: str, step: int) -> None:
+        """Links this run's evaluation at a step to the logged model that it kept there."""
+        dataset = self._datasets[-1] if self._datasets else None
+        points = [point._replace(model_id=model_id, dataset=dataset) for point in self._evaluations.get(step, [])]
+        if points:
+            self.flush()
+            self._send(points)
+
+    def came_from(self, run_id: str, model_id: str | None) -> None:
+        """Tags the runs that this one works on; with a single one, final metrics are also shown at its model."""
+        self._sources[run_id] = model_id
+        self.tags({"lab.source_run_id": ",".join(self._sources)})
+
     def children(self) -> list[str]:
         """Ids of the runs nested under this one, in the order they started."""
         with self._recording("children"):
             return opening.children(client(self._store), self.experiment_id, self.id)
 
-    def _take(self, step: int, values: Mapping[str, float]) -> set[str]:
+    def _take(self, step: int, values: Mapping[str, float], model_id: str | None = None) -> set[str]:
         """Buffers the finite values and says which they were."""
         self._measured = True
         now = int(time.time() * 1000)
@@ -278,8 +295,11 @@ class Run:
                 raise TrackingError(f"metric name {name!r}; allowed: letters, digits, _ - . : space, / between")
             number = float(value)
             if math.isfinite(number):
-                points.append(Point(name, number, now, int(step)))
+                points.append(Point(name, number, now, int(step), model_id))
         self._metrics.add(points)
+        evaluation = [point for point in points if point.key.startswith("eval/")]
+        if evaluation:
+            self._evaluations.setdefault(int(step), []).extend(evaluation)
         return {point.key for point in points}
 
     def _send(self, points: Sequence[Point]) -> None:
