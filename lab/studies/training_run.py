@@ -95,7 +95,7 @@ def train_point(run: Run, setup: Setup, config: TrainingOptions, *, r: int, lr: 
     seed_everything(config.seed)
     original = snapshot(base) if config.method == "full" else None
     model = base.model.requires_grad_(True) if config.method == "full" else attach(
-        base, r=r, alpha=config.alpha, targets=config.targets, seed=config.seed)
+        base, r=r, alpha=config.alpha, targets=config.targets, seed=config.seed, gradient_checkpointing=_checkpointing(base))
     try:
         return _train(run, setup, config, model, r=r, lr=lr)
     finally:
@@ -111,8 +111,7 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
     _record_facts(run, setup, trainable)
     answers = _Answers(base, data)
     answers.ask(model, "base")
-    device = base.placement.device
-    reset_peak(device)
+    reset_peak(base.placement.device)
     began = time.monotonic()
     history = History()
 
@@ -123,9 +122,9 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
     trained = finetune(
         model, base.tokenizer, data.train, data.evaluation, steps=config.steps, batch_size=config.batch_size,
         accumulate=config.accumulate, lr=lr, schedule=config.schedule, warmup=config.warmup, seed=config.seed,
-        device=device, bf16=device == "cuda" and base.placement.dtype == "bfloat16",
+        device=base.placement.device, bf16=base.placement.kind == "cuda" and base.placement.dtype == "bfloat16",
         eval_every=config.eval_every or max(1, config.steps // 4),
-        gradient_checkpointing=device == "cuda" and sum(p.numel() for p in base.model.parameters()) > LARGE,
+        gradient_checkpointing=_checkpointing(base),
         on_step=on_step, label=run.name)
     seconds = time.monotonic() - began
     if trained.diverged_at is not None:
@@ -136,10 +135,14 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
     return Point(run.id, None if config.method == "full" else r, lr, config.seed, trainable, trained, seconds, answers.rows)
 
 
+def _checkpointing(base: Base) -> bool:
+    return base.placement.kind == "cuda" and base.model.num_parameters() > LARGE
+
+
 def _record_facts(run: Run, setup: Setup, trainable: int) -> None:
     base, data = setup.base, setup.data
     run.params({"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
-                "base.parameters": sum(p.numel() for p in base.model.parameters()), "base.backend": base.backend,
+                "base.parameters": base.model.num_parameters(), "base.backend": base.backend,
                 "base.quantization": base.quantization, "base.attention": base.attention,
                 "base.device": base.placement.description, "base.dtype": base.placement.dtype,
                 "parameters.trainable": trainable, "data.sha256": data.sha256, "data.eval_sha256": data.eval_sha256,

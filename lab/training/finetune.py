@@ -74,7 +74,7 @@ def training_arguments(folder: str, *, steps: int, batch_size: int, accumulate: 
         gradient_checkpointing=gradient_checkpointing,
         eval_strategy="no", save_strategy="no", logging_strategy="steps", logging_steps=1, logging_first_step=True,
         logging_nan_inf_filter=False,  # the default hides a divergence behind the last finite loss
-        report_to="none", disable_tqdm=True, dataloader_num_workers=0, dataloader_pin_memory=device == "cuda",
+        report_to="none", disable_tqdm=True, dataloader_num_workers=0, dataloader_pin_memory=device.startswith("cuda"),
         dataset_kwargs={"skip_prepare_dataset": True}, max_length=None, packing=False, completion_only_loss=False,
         remove_unused_columns=False,  # the row number travels with the row, to say which rows made a step
     )
