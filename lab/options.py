@@ -297,7 +297,7 @@ def _split(argv: Sequence[str], forms: Mapping[str, _Form]) -> tuple[dict[str, s
 
 
 def _unknown(name: str, forms: Mapping[str, _Form]) -> str:
-    near = difflib.get_close_matches(name.replace("-", "_"), forms, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name.replace("-", "_"), forms, n=3)
     near += [known for known in forms if known not in near and name and known.startswith(name)]
     hint = f"did you mean {' or '.join(near)}?" if near else "allowed: " + (", ".join(forms) or "nothing")
     return f"{name}: no such parameter; {hint}"
