@@ -57,3 +57,17 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     mean = float(sample.mean())
     half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample)))
     return Estimate(mean, mean - half, mean + half, f"training seeds (n={len(sample)})")
+
+
+def of_share(successes: int, count: int, covers: str) -> Estimate:
+    """Returns a share with its exact interval (Clopper and Pearson, 1934).
+
+    Args:
+        successes: How many of them.
+        count: Independent trials.
+        covers: What the trials were.
+    """
+    from scipy import stats
+
+    bounds = stats.binomtest(successes, count).proportion_ci(0.95, method="exact")
+    return Estimate(successes / count, float(bounds.low), float(bounds.high), covers)

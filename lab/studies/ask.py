@@ -21,6 +21,7 @@ class Config:
 
     run_ids: tuple[str, ...] | None = option(None, "training runs whose adapters answer; a sweep's parent stands for its "
                                                    "children; all on the same base", required=True)
+    model: str | None = option(None, "where the adapters' base lies, if no longer where training found it")
     prompt: str | None = option(None, "the question; none: held-out prompts that the first run kept")
     max_new_tokens: int = option(64, "tokens after which an answer is cut", minimum=1)
     device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
@@ -36,11 +37,12 @@ def tour(run_id: str) -> Config:
 def run(config: Config) -> str:
     """Answers every prompt with the base and with each adapter, from one loaded base, and returns the run's id."""
     options.validate(config)
-    from lab.models.several import open_several
+    from lab.models.answering import answering
     from lab.studies.closing import close
     from lab.tracking import capsule
     from lab.tracking.report import Report, next_command
     from lab.tracking.run import open_run
+    from lab.training.evaluate import greedy_answers
 
     assert config.run_ids is not None
     with open_run("ask", config, name=f"ask {', '.join(config.run_ids)}"[:120]) as run:
@@ -48,25 +50,29 @@ def run(config: Config) -> str:
         capsules = capsule.several(config.run_ids)
         for kept in capsules:
             capsule.use(run, kept)
-        opened = open_several(capsules, device=config.device, dtype=config.dtype)
-        prompts, expected = _prompts(config, capsules[0], opened.tokenizer)
-        table = _ask(opened, capsules, prompts, expected, config.max_new_tokens)
+        table: list[dict[str, Any]] = []
+        for name, model, tokenizer in answering(capsules, base=config.model, device=config.device, dtype=config.dtype):
+            if not table:
+                prompts, table = _prompts(config, capsules[0], tokenizer)
+            answers = greedy_answers(model, tokenizer, prompts, config.max_new_tokens)
+            for row, answer in zip(table, answers, strict=True):
+                row[name] = answer
         run.table("answers", table)
         print("\n" + _as_text(table))
         close(run, [], Report(question=QUESTION, table=table, limits=LIMITS, sources=[c.run_id for c in capsules],
                               prediction=config.predict,
-                              next=[next_command("loss_curves", run_ids=[c.run_id for c in capsules])]))
+                              next=[next_command("loss_curves", run_ids=tuple(c.run_id for c in capsules))]))
         return run.id
 
 
-def _prompts(config: Config, kept: Any, tokenizer: Any) -> tuple[list[list[int]], list[str | None]]:
-    """Returns prompts as token ids, just as training would have them, and the expected answers where known."""
+def _prompts(config: Config, kept: Any, tokenizer: Any) -> tuple[list[list[int]], list[dict[str, Any]]]:
+    """Returns prompts as token ids, just as training would have them, and the table's rows with the expected answers."""
     if config.prompt is not None:
         text = config.prompt
         if tokenizer.chat_template:
             turn = [{"role": "user", "content": text}]
             text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        return [tokenizer.encode(text, add_special_tokens=not tokenizer.chat_template)], [None]
+        return ([tokenizer.encode(text, add_special_tokens=not tokenizer.chat_template)], [{"prompt": config.prompt}])
     from lab.tracking.rows import table
 
     samples = table(kept.run_id, "samples")
@@ -75,23 +81,7 @@ def _prompts(config: Config, kept: Any, tokenizer: Any) -> tuple[list[list[int]]
                           "give one with -P prompt='…'")
     chosen = samples[:OWN]
     return ([tokenizer.encode(row["rendered"], add_special_tokens=False) for row in chosen],
-            [row["expected"] for row in chosen])
-
-
-def _ask(opened: Any, capsules: list[Any], prompts: list[list[int]], expected: list[str | None], length: int
-         ) -> list[dict[str, Any]]:
-    from lab.training.evaluate import greedy_answers
-
-    tokenizer = opened.tokenizer
-    rows: list[dict[str, Any]] = [{"prompt": tokenizer.decode(ids, skip_special_tokens=True).strip()} for ids in prompts]
-    if any(answer is not None for answer in expected):
-        for row, answer in zip(rows, expected, strict=True):
-            row["expected"] = answer
-    for name, reference in [("base", None), *((f"run {kept.run_id[:8]}", kept.run_id) for kept in capsules)]:
-        with opened.as_run(reference) as model:
-            for row, answer in zip(rows, greedy_answers(model, tokenizer, prompts, length), strict=True):
-                row[name] = answer
-    return rows
+            [{"prompt": row["prompt"], "expected": row["expected"]} for row in chosen])
 
 
 def _as_text(table: list[dict[str, Any]]) -> str:
