@@ -1,0 +1,1 @@
+"""Models: references, loading and quantisation, adapters, backends, and one vocabulary over architectures."""

@@ -1,0 +1,108 @@
+"""Tiny models: random weights, two layers, a byte tokenizer; made once, on one thread, without network."""
+
+from pathlib import Path
+
+import pytest
+
+END, PAD = "<|im_end|>", "<|pad|>"
+TEMPLATE = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+            "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+
+
+@pytest.fixture(autouse=True)
+def quiet(tmp_path, monkeypatch):
+    """Every test has its own cache and store, one thread, and no network."""
+    import torch
+
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    torch.set_num_threads(1)
+
+
+def byte_tokenizer():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    rules = Tokenizer(models.BPE(vocab={char: index for index, char in enumerate(alphabet)}, merges=[]))
+    rules.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    rules.decoder = decoders.ByteLevel()
+    rules.add_special_tokens(["<|endoftext|>", "<|im_start|>", END, PAD])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=rules, eos_token=END, pad_token=PAD)
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def tiny_model(seed=0, **changes):
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    settings = {"vocab_size": 260, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 64,
+                "tie_word_embeddings": True, "initializer_range": 0.3}
+    torch.manual_seed(seed)
+    return Qwen3ForCausalLM(Qwen3Config(**{**settings, **changes})).to(torch.bfloat16)
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory):
+    """A function that writes a tiny model folder and returns its path; equal arguments give the same folder."""
+    made: dict[tuple, Path] = {}
+
+    def make(seed=0, **changes):
+        key = seed, *sorted(changes.items())
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("model")
+            tiny_model(seed, **changes).save_pretrained(made[key])
+            byte_tokenizer().save_pretrained(made[key])
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def folder(make_model):
+    """A tiny model folder; not to be changed."""
+    return make_model()
+
+
+@pytest.fixture
+def ids():
+    """Two rows of token ids, B T."""
+    import torch
+
+    return torch.arange(24).reshape(2, 12) * 7 % 256
+
+
+def train_a_little(model, ids, steps=3):
+    """Moves the trainable weights by a few steps of SGD, so that an adapter is no longer the identity."""
+    import torch
+
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+    model.train()
+    losses = []
+    for _ in range(steps):
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    model.eval()
+    return losses
+
+
+@pytest.fixture
+def train():
+    return train_a_little
+
+
+@pytest.fixture
+def logits():
+    """A function: logits of a model on ids, B T V."""
+    import torch
+
+    def compute(model, ids, **options):
+        with torch.no_grad():
+            return model.eval()(input_ids=ids, **options).logits
+
+    return compute
