@@ -10,6 +10,7 @@ from lab.errors import ModelUnsupported
 
 _PAD_NAMES = ("<|pad|>", "<pad>", "[PAD]", "<|padding|>", "<|finetune_right_pad_id|>", "<|endoftext|>")
 _UNUSED = re.compile(r"reserved|unused|placeholder|dummy|[^a-z]pad[^a-z]", re.IGNORECASE)
+_VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
 _NEW_PAD = "<|pad|>"
 
 
@@ -26,6 +27,9 @@ def load_tokenizer(folder: Path, rows: int, *, trust_remote_code: bool = False) 
     """
     from transformers.models.auto.tokenization_auto import AutoTokenizer
 
+    # without its files Transformers 5 makes an empty tokenizer of the class that the model's type suggests
+    if not trust_remote_code and not any(file for name in _VOCABULARIES for file in folder.glob(name)):
+        raise ModelUnsupported(f"{folder} holds no tokenizer: none of {', '.join(_VOCABULARIES)}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, TypeError, ImportError) as error:

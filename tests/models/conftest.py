@@ -1,10 +1,11 @@
 """Tiny models: random weights, two layers, a byte tokenizer; made once, on one thread, without network."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-END, PAD = "<|im_end|>", "<|pad|>"
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>")
 TEMPLATE = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
             "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 
@@ -19,7 +20,8 @@ def quiet(tmp_path, monkeypatch):
     torch.set_num_threads(1)
 
 
-def byte_tokenizer():
+def byte_tokenizer(special=SPECIAL, pad="<|pad|>"):
+    """A tokenizer with one token per byte (ids 0 to 255) and the special tokens behind them."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -27,13 +29,14 @@ def byte_tokenizer():
     rules = Tokenizer(models.BPE(vocab={char: index for index, char in enumerate(alphabet)}, merges=[]))
     rules.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     rules.decoder = decoders.ByteLevel()
-    rules.add_special_tokens(["<|endoftext|>", "<|im_start|>", END, PAD])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=rules, eos_token=END, pad_token=PAD)
+    rules.add_special_tokens(list(special))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=rules, eos_token="<|im_end|>", pad_token=pad)
     tokenizer.chat_template = TEMPLATE
     return tokenizer
 
 
 def tiny_model(seed=0, **changes):
+    """A Qwen3 of two layers with random weights, in bfloat16."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -61,6 +64,12 @@ def make_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny():
+    """The makers of tiny parts: `tiny.model(seed, **changes)` and `tiny.tokenizer(special, pad)`."""
+    return SimpleNamespace(model=tiny_model, tokenizer=byte_tokenizer)
+
+
+@pytest.fixture(scope="session")
 def folder(make_model):
     """A tiny model folder; not to be changed."""
     return make_model()
@@ -74,26 +83,25 @@ def ids():
     return torch.arange(24).reshape(2, 12) * 7 % 256
 
 
-def train_a_little(model, ids, steps=3):
-    """Moves the trainable weights by a few steps of SGD, so that an adapter is no longer the identity."""
-    import torch
-
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
-    model.train()
-    losses = []
-    for _ in range(steps):
-        loss = model(input_ids=ids, labels=ids).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    model.eval()
-    return losses
-
-
 @pytest.fixture
 def train():
-    return train_a_little
+    """A function that moves the trainable weights by a few steps of SGD and returns the losses."""
+    import torch
+
+    def run(model, ids, steps=3, lr=0.5):
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=lr)
+        model.train()
+        losses = []
+        for _ in range(steps):
+            loss = model(input_ids=ids, labels=ids).loss
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+        model.eval()
+        return losses
+
+    return run
 
 
 @pytest.fixture
