@@ -38,7 +38,8 @@ def as_argv(config: Config) -> list[str]:
 
 def random_config(rng: random.Random) -> Config:
     def number() -> float:
-        return rng.choice([rng.uniform(1e-9, 1e9), 10.0 ** rng.randint(-300, 300), float(rng.randint(1, 10**7)), 5e-324])
+        power, whole = 10.0 ** rng.randint(-300, 300), float(rng.randint(1, 10**7))
+        return rng.choice([rng.uniform(1e-9, 1e9), power, whole, 5e-324])
 
     def text() -> str:
         return "".join(rng.choice("ab =-\"'\\\n$%;é漢,") for _ in range(rng.randint(0, 12)))
@@ -123,8 +124,8 @@ def test_a_bad_argument_is_named_with_what_is_allowed(argument: str, message: st
 def test_every_bad_argument_is_in_one_message() -> None:
     with pytest.raises(OptionError, match="6 parameters cannot be used") as caught:
         options.parse(Config, ["--r=0", "--lr=-1", "--lr=2", "--methd=lora", "--steps", "--share=2"])
-    for part in ("r=0:", "lr=-1:", "lr=2: given twice, first as -1", "methd: no such parameter", "steps: has no value", "share=2:"):
-        assert part in str(caught.value)
+    bad = ["r=0:", "lr=-1:", "lr=2: given twice, first as -1", "methd: no such", "steps: has no value", "share=2:"]
+    assert [part for part in bad if part not in str(caught.value)] == []
 
 
 def test_a_required_option_is_reported_whether_left_out_or_none() -> None:

@@ -1,7 +1,9 @@
 """What a run says about itself: Markdown for `report.md`, and a shorter form for MLflow's note."""
 
+import bisect
+import functools
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,17 +88,25 @@ def note(
         TrackingError: The rest alone is longer.
     """
     tail = f"\n\nThe whole report: {whole_report}\n"
-    rows = len(report.table)
-    shortened = [rows] + list(range(rows - 1, _SHORTEST_TABLE - 1, -1))
-    text = ""
-    for count, sections in [*((count, True) for count in shortened), *((count, False) for count in shortened)]:
-        text = _render(report, hypotheses, verdicts, links, rows=count, sections=sections) + tail
-        if len(text) <= NOTE_LIMIT:
-            return text
+    all_rows, fewest = len(report.table), min(len(report.table), _SHORTEST_TABLE)
+
+    def text(rows: int, *, sections: bool = True) -> str:
+        return _render(report, hypotheses, verdicts, links, rows=rows, sections=sections) + tail
+
+    for render in (text, functools.partial(text, sections=False)):
+        if len(render(all_rows)) <= NOTE_LIMIT:
+            return render(all_rows)
+        if len(render(fewest)) <= NOTE_LIMIT:
+            fitting = bisect.bisect(range(fewest, all_rows), NOTE_LIMIT, key=functools.partial(_length, render))
+            return render(fewest + fitting - 1)
     raise TrackingError(
-        f"the report has {len(text)} characters without its sections and with {min(rows, _SHORTEST_TABLE)} rows of its "
-        f"table; allowed: {NOTE_LIMIT}. Shorten its question, verdicts, limits or commands"
+        f"the report has {len(text(fewest, sections=False))} characters without its sections and with {fewest} rows of "
+        f"its table; allowed: {NOTE_LIMIT}. Shorten its question, verdicts, limits or commands"
     )
+
+
+def _length(render: Callable[[int], str], rows: int) -> int:
+    return len(render(rows))
 
 
 def _render(

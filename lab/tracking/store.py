@@ -104,11 +104,9 @@ def recording(what: str, uri: str) -> Iterator[None]:
     Raises:
         TrackingError: The store refused or did not answer.
     """
-    from mlflow.exceptions import MlflowException
-
     try:
         yield
-    except (MlflowException, OSError) as error:
+    except _store_errors() as error:
         raise TrackingError(f"{what}: not recorded in {shown(uri)}: {shown(str(error))[:1000]}") from error
 
 
@@ -123,14 +121,21 @@ def database_path(uri: str) -> Path | None:
 def _client(uri: str) -> "MlflowClient":
     ensure_store(uri)
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     if not sys.stderr.isatty():
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except MlflowException as error:
-        raise TrackingError(f"the tracking store {shown(uri)} cannot be opened: {shown(str(error))}") from error
+    except _store_errors() as error:
+        raise TrackingError(f"the tracking store {shown(uri)} cannot be opened: {shown(str(error))[:1000]}") from error
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    """What MLflow lets through when a store refuses or does not answer."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, OSError
 
 
 def _relative_part(uri: str) -> str | None:
@@ -156,7 +161,7 @@ def _create_database(database: Path) -> None:
         with FileLock(database.with_name(f".{database.name}.lock")):
             if not database.exists():
                 _link_new_database(database)
-    except OSError as error:
+    except _store_errors() as error:
         raise TrackingError(f"cannot make the tracking store {database}: {error}") from error
 
 
@@ -177,13 +182,12 @@ def _link_new_database(database: Path) -> None:
 
 def _check_server(uri: str) -> None:
     """MLflow itself retries an address where nothing listens for minutes."""
-    from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
     try:
         http_request(get_default_host_creds(uri), "/health", "GET", max_retries=0, timeout=10, raise_on_status=False)
-    except (MlflowException, OSError) as error:
+    except _store_errors() as error:
         raise TrackingError(
             f"no tracking server answers at {shown(uri)}; start one (`mlflow server`) or set MLFLOW_TRACKING_URI "
             f"to another store ({shown(str(error))[:300]})"
