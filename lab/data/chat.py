@@ -6,9 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from lab.data.conversation import Conversation, place
-from lab.data.positions import Positions
-from lab.data.template import ChatTemplate, Span
-from lab.data.turns import assistant_turns
+from lab.data.marking import Marked, mark_chats, mark_texts
+from lab.data.template import ChatTemplate
 from lab.errors import DataError
 
 IGNORED = -100
@@ -82,10 +81,12 @@ def render_each(tokenizer: Any, conversations: Sequence[Conversation], max_lengt
     template = ChatTemplate(tokenizer)
     for first in range(0, len(conversations), ROWS_AT_ONCE):
         for plain, group in groupby(conversations[first:first + ROWS_AT_ONCE], key=lambda c: "text" in c):
-            rows = [(conversation, place(conversation, source)) for conversation in group]
-            marked = _mark_texts(tokenizer, template, rows) if plain else _mark_chats(tokenizer, template, rows)
-            for (positions, text, runs), (_, where) in zip(marked, rows, strict=True):
-                yield _rendered(template, positions, text, runs, max_length, where)
+            rows = list(group)
+            places = [place(conversation, source) for conversation in rows]
+            marked = mark_texts(tokenizer, [conversation["text"] for conversation in rows]) if plain else \
+                mark_chats(tokenizer, template, rows, places)
+            for row, where in zip(marked, places, strict=True):
+                yield _rendered(row, template, max_length, where)
 
 
 def preview(rendered: Rendered, tokenizer: Any) -> str:
@@ -105,65 +106,10 @@ def preview(rendered: Rendered, tokenizer: Any) -> str:
             f"{''.join(pieces)}{cut}")
 
 
-Row = tuple[Conversation, str]
-Marked = tuple[Positions, str, list[Span]]  # tokens, their text, and [first, one past the last] token of each turn
-
-
-def _mark_chats(tokenizer: Any, template: ChatTemplate, rows: list[Row]) -> list[Marked]:
-    turns = [assistant_turns(template, conversation, where) for conversation, where in rows]
-    tokenised = _tokenise(tokenizer, [turn.text for turn in turns])
-    prompts = iter(_tokenise(tokenizer, [turn.text[:start] for turn in turns for start, _ in turn.spans]))
-    marked = []
-    for turn, positions, (_, where) in zip(turns, tokenised, rows, strict=True):
-        runs = []
-        for start, end in turn.spans:
-            first, last = positions.tokens_before(start), positions.tokens_before(end)
-            if first is None or positions.ids[:first] != next(prompts).ids:
-                raise _joined(where, turn.text, start, "beginning")
-            if last is None:
-                raise _joined(where, turn.text, end, "end")
-            runs.append((first, last))
-        marked.append((positions, turn.text, runs))
-    return marked
-
-
-def _joined(where: str, text: str, char: int, edge: str) -> DataError:
-    return DataError(
-        f"{where}: the tokenizer makes other tokens of the text before the {edge} of an assistant turn than of the "
-        f"whole, between {text[max(0, char - 20):char]!r} and {text[char:char + 20]!r}; a model would not be asked as "
-        "it was trained. Remove white space at that place from the row, or from the chat template")
-
-
-def _mark_texts(tokenizer: Any, template: ChatTemplate, rows: list[Row]) -> list[Marked]:
-    if tokenizer.eos_token is None:
-        raise DataError("this model's tokenizer has no end-of-sequence token, so plain text would never end; "
-                        "choose another model, or give rows in the form messages")
-    # a text may bring the tokens that are added to it here
-    texts = [conversation["text"].removeprefix(tokenizer.bos_token or "").removesuffix(tokenizer.eos_token)
-             for conversation, _ in rows]
-    marked = []
-    for text, positions in zip(texts, _tokenise(tokenizer, texts, add_special_tokens=True), strict=True):
-        whole = text + tokenizer.eos_token
-        if positions.ids[-1:] != [tokenizer.eos_token_id]:
-            positions.ids.append(tokenizer.eos_token_id)
-            positions.ends.append(len(whole))
-        marked.append((positions, whole, [(0, len(positions.ids))]))
-    return marked
-
-
-def _tokenise(tokenizer: Any, texts: list[str], *, add_special_tokens: bool = False) -> list[Positions]:
-    if not texts:
-        return []
-    batch = tokenizer(texts, add_special_tokens=add_special_tokens, return_offsets_mapping=True,
-                      return_attention_mask=False, return_token_type_ids=False, verbose=False)
-    return [Positions(tokenizer, *row) for row in zip(texts, batch["input_ids"], batch["offset_mapping"], strict=True)]
-
-
-def _rendered(template: ChatTemplate, positions: Positions, text: str, runs: list[Span], max_length: int | None,
-              where: str) -> Rendered:
-    ids = positions.ids
+def _rendered(row: Marked, template: ChatTemplate, max_length: int | None, where: str) -> Rendered:
+    ids = row.positions.ids
     length = len(ids) if max_length is None else min(len(ids), max_length)
-    runs = [(max(1, first), last) for first, last in runs]
+    runs = [(max(1, first), last) for first, last in row.runs]
     trained = [t for first, last in runs for t in range(first, last)]
     kept = [t for t in trained if t < length]
     if not trained:
@@ -175,5 +121,5 @@ def _rendered(template: ChatTemplate, positions: Positions, text: str, runs: lis
     labels = [IGNORED] * length
     for t in kept:
         labels[t] = ids[t]
-    spoken = sum(positions.bytes(first, min(last, length), template.special_tokens) for first, last in runs)
-    return Rendered(text, ids[:length], labels, len(ids), len(kept) < len(trained), spoken)
+    spoken = sum(row.positions.bytes(first, min(last, length), template.special_tokens) for first, last in runs)
+    return Rendered(row.text, ids[:length], labels, len(ids), len(kept) < len(trained), spoken)

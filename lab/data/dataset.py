@@ -103,5 +103,5 @@ def _profile(train: Sequence[Rendered], evaluation: Sequence[Rendered]) -> dict[
 
 def _columns(conversations: Sequence[Conversation]) -> dict[str, Any]:
     metas = [conversation.get("meta", {}) for conversation in conversations]
-    return {"form": metas[0].get("form", "messages"),
-            "unused_columns": ", ".join(sorted({column for meta in metas for column in meta.get("unused", ())}))}
+    unused = sorted({column for meta in metas for column in meta.get("unused", ())})
+    return {"form": metas[0].get("form", "messages"), "unused_columns": ", ".join(unused) or "none"}

@@ -18,14 +18,14 @@ class Positions:
     """
 
     def __init__(self, tokenizer: Any, text: str, ids: list[int], offsets: Sequence[tuple[int, int]]):
-        self._tokenizer, self._text, self._starts = tokenizer, text, [start for start, _ in offsets]
+        self._tokenizer, self._text, self._offsets = tokenizer, text, offsets
         self.ids = ids
-        self.ends = list(accumulate((end for _, end in offsets), max))
+        self.ends = list(accumulate([end for _, end in offsets], max))
 
     def tokens_before(self, char: int) -> int | None:
         """Returns how many tokens the text before a character makes, or None if a token reaches across it."""
         count = bisect_right(self.ends, char)
-        if count and self.ends[count - 1] == char and self._starts[count - 1] < char:
+        if count and self.ends[count - 1] == char and self._offsets[count - 1][0] < char:
             return count
         # no clean boundary, yet perhaps only white space that the offsets leave out: the tokens themselves decide
         head = self._tokenizer(self._text[:char], add_special_tokens=False)["input_ids"]

@@ -42,7 +42,7 @@ def split(conversations: Sequence[Conversation], share: float, seed: int, source
     for group in groups:
         if len(held) + len(group) <= wanted:
             held.update(group)
-    held = held or set(min(groups, key=len))
+    held = held or set(sorted(groups, key=len)[0])
     if len(held) == len(conversations):
         raise DataError(f"{source}: eval_split={share} of {len(conversations)} rows in {len(groups)} groups (rows of "
                         "one conversation, or with one prompt, stay together) leaves nothing to train; give more rows, "

@@ -2,7 +2,7 @@
 
 import re
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from lab.data.malformed import listed
 from lab.errors import DataError
@@ -86,9 +86,9 @@ class ChatTemplate:
                 marked: bool) -> tuple[str, list[Span]]:
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        source = self._source(tools)
+        source, render = self._source(tools), cast(Any, render_jinja_template)  # its annotation is not what it returns
         try:
-            texts, spans = render_jinja_template(
+            texts, spans = render(
                 [messages], tools=tools, chat_template=source, add_generation_prompt=answer_next,
                 return_assistant_tokens_mask=marked, **self._names)
         except Exception as error:  # a template is a program: besides its own refusals, anything can go wrong in it

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import types
 
@@ -122,3 +123,15 @@ def test_an_embedded_set_brings_its_own_evaluation(tokenizer, monkeypatch):
     assert "The place of" in tokenizer.decode(dataset.evaluation[0]["input_ids"])
     assert dataset.source == "embedded:facts" and dataset.profile["rows"] == 4
     assert dataset.profile["duplicates_removed"] == 0 and dataset.profile["form"] == "messages"
+
+
+def test_columns_that_are_not_read_are_named(tokenizer, data):
+    rows = [{**row, "score": 1, "id": str(i)} if i % 2 else row for i, row in enumerate(ROWS)]
+    assert build(data(rows), tokenizer, **DEFAULTS).profile["unused_columns"] == "id, score"
+    assert build(data(ROWS), tokenizer, **DEFAULTS).profile["unused_columns"] == "none"
+
+
+def test_reading_rows_loads_no_heavy_library():
+    code = ("import sys, lab.data.dataset; print([name for name in ('torch', 'transformers', 'datasets', 'pyarrow', "
+            "'pandas', 'mlflow') if name in sys.modules])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
