@@ -67,7 +67,7 @@ def _hypotheses(config: Config) -> list[Any]:
 
 
 def _sweep(run: Any, setup: Any, config: Config, grid: list[Config]) -> None:
-    from lab.studies import capacity, rank_figures, rank_verdicts
+    from lab.studies import rank_figures, rank_verdicts
     from lab.studies.children import train_children
     from lab.studies.closing import close
     from lab.studies.point_rows import row

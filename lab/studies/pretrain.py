@@ -38,9 +38,9 @@ class Config:
 def run(config: Config) -> str:
     """Pretrains a model, keeps it, and returns the run's id."""
     options.validate(config)
+    from lab.studies.closing import close
     from lab.studies.pretrain_run import keep, train
     from lab.studies.pretrain_verdicts import hypotheses, table, verdicts
-    from lab.studies.closing import close
     from lab.tracking.report import Report, next_command
     from lab.tracking.run import open_run
 

@@ -119,7 +119,7 @@ def _free_of_rank(found: dict[int, RateFit]) -> Verdict:
     if small.best is None or large.best is None or small.interval is None or large.interval is None:
         return undecided(name, unit=unit, null=null, detail=words)
     low, high = large.interval[0] / small.interval[1], large.interval[1] / small.interval[0]
-    if 1 / FACTOR < low and high < FACTOR:
+    if low > 1 / FACTOR and high < FACTOR:
         outcome = "supported"
     elif high < 1 / FACTOR or low > FACTOR:
         outcome = "refuted"
