@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from dummy_config import Config
 from mlflow.entities import Param
 
 from lab import options
@@ -17,6 +16,11 @@ from lab.tracking import opening
 from lab.tracking.endings import Killed
 from lab.tracking.run import Run, open_run
 from lab.tracking.store import client
+from tests.tracking.dummy_config import Config
+
+
+def refuse(points: object) -> None:
+    raise OSError("no")
 
 
 def stored(run_id: str):  # noqa: ANN201
@@ -42,8 +46,9 @@ def test_a_run_knows_its_config_and_surroundings(store: str, tmp_path: Path) -> 
     torch = subprocess.run([sys.executable, "-m", "pip", "show", "torch"], capture_output=True, text=True).stdout
     assert f"Version: {tags['lab.version.torch']}" in torch
     assert {"lab.platform", "lab.command", "mlflow.user", "mlflow.source.name"} <= tags.keys()
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent).stdout
-    assert tags.get("mlflow.source.git.commit", head.strip()) == head.strip()
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    head = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    assert tags.get("mlflow.source.git.commit", head) == head
 
 
 def test_secrets_in_the_command_line_are_not_kept(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +187,10 @@ def test_what_the_store_refuses_says_what_and_where(store: str) -> None:
 
 
 def test_metrics_that_cannot_be_stored_fail_the_run(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TrackingError, match="1 metric values could not be recorded: no"):
-        with open_run("dummy", Config(), name="dummy") as run:
-            run.step(0, {"loss": 1.0})
-            monkeypatch.setattr(run._series._buffer, "_send", lambda points: (_ for _ in ()).throw(OSError("no")))
+    failure = pytest.raises(TrackingError, match="1 metric values could not be recorded: no")
+    with failure, open_run("dummy", Config(), name="dummy") as run:
+        run.step(0, {"loss": 1.0})
+        monkeypatch.setattr(run._series._buffer, "_send", refuse)
     found = stored(run.id)
     assert (found.info.status, found.data.tags["lab.ended"]) == ("FAILED", "failed:TrackingError")
 
@@ -193,16 +198,16 @@ def test_metrics_that_cannot_be_stored_fail_the_run(store: str, monkeypatch: pyt
 def test_an_error_is_not_hidden_by_metrics_that_cannot_be_stored(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="the reason") as caught, open_run("dummy", Config(), name="dummy") as run:
         run.step(0, {"loss": 1.0})
-        monkeypatch.setattr(run._series._buffer, "_send", lambda points: (_ for _ in ()).throw(OSError("no")))
+        monkeypatch.setattr(run._series._buffer, "_send", refuse)
         raise ValueError("the reason")
     assert caught.value.__notes__ == ["1 metric values could not be recorded: no"]
     assert stored(run.id).data.tags["lab.ended"] == "failed:ValueError"
 
 
 def test_an_end_that_cannot_be_recorded_is_an_error(store: str) -> None:
-    with pytest.raises(TrackingError, match="the end of run .*: not recorded in sqlite"):
-        with open_run("dummy", Config(), name="dummy") as run:
-            client().delete_run(run.id)
+    failure = pytest.raises(TrackingError, match="the end of run .*: not recorded in sqlite")
+    with failure, open_run("dummy", Config(), name="dummy") as run:
+        client().delete_run(run.id)
 
 
 @pytest.mark.parametrize("where", ["_send", "end"])
@@ -225,9 +230,9 @@ def test_a_signal_while_a_run_finishes_is_its_ending(store: str, where: str, mon
 
 
 def test_a_run_that_could_not_be_described_is_not_left_running(store: str) -> None:
-    with pytest.raises(TrackingError, match="the start of dummy: not recorded"):
-        with open_run("dummy", Config(), name="dummy", tags={"": "a tag without a name"}):
-            pass
+    failure = pytest.raises(TrackingError, match="the start of dummy: not recorded")
+    with failure, open_run("dummy", Config(), name="dummy", tags={"": "a tag without a name"}):
+        pass
     (found,) = client().search_runs([run_experiment()])
     assert (found.info.status, found.data.tags["lab.ended"]) == ("FAILED", "failed:MlflowException")
 
@@ -238,9 +243,9 @@ def run_experiment() -> str:
 
 def test_an_adopted_run_that_does_not_exist_is_an_error(store: str) -> None:
     opening.adopt("0" * 32)
+    failure = pytest.raises(TrackingError, match="the start of dummy: not recorded in sqlite.*not found")
     try:
-        with pytest.raises(TrackingError, match="the start of dummy: not recorded in sqlite.*not found"):
-            with open_run("dummy", Config(), name="dummy"):
-                pass
+        with failure, open_run("dummy", Config(), name="dummy"):
+            pass
     finally:
         opening.adopt(None)
