@@ -81,6 +81,7 @@ def load_base(reference: str | ModelReference, *, quantization: str = "none", de
     effective = effective_quantization(quantization, config)
     on_load = "none" if stored_quantization(config) != "none" else effective
     weights = weight_files(folder)
+    identity = fingerprint(weights)  # before loading: it also refuses broken files, and pickles that hold code
     with _progress(sum(file.stat().st_size for file in weights) > _SMALL_MODEL):
         if backend == "unsloth":
             from lab.models.backends.unsloth import load
@@ -93,9 +94,8 @@ def load_base(reference: str | ModelReference, *, quantization: str = "none", de
     if model.generation_config is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     hold_still(model)
-    return Base(model.eval(), tokenizer, found, fingerprint(weights), config_sha256(folder),
-                tokenizer_sha256(tokenizer), placement, effective, on_load != effective, backend,
-                model.config._attn_implementation)
+    return Base(model.eval(), tokenizer, found, identity, config_sha256(folder), tokenizer_sha256(tokenizer),
+                placement, effective, on_load != effective, backend, model.config._attn_implementation)
 
 
 def read_config(folder: Path, trust_remote_code: bool = False) -> Any:
@@ -154,8 +154,10 @@ def settle(model: Any) -> None:
     """
     if getattr(model, "is_gradient_checkpointing", False):
         model.gradient_checkpointing_disable()
-    if getattr(model, "_require_grads_hooks", None):
-        model.disable_input_require_grads()
+    # not disable_input_require_grads(): Transformers and TRL both put this hook there, and it finds only the last
+    hooks = model.get_input_embeddings()._forward_hooks
+    for handle in [h for h, hook in hooks.items() if getattr(hook, "__name__", "") == "make_inputs_require_grads"]:
+        del hooks[handle]
     model.zero_grad(set_to_none=True)
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())  # 4-bit weights are integers and take no gradient
@@ -180,12 +182,12 @@ def _load(folder: Path, config: Any, placement: Placement, quantization: str, tr
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, config=config, dtype=placement.torch_dtype, local_files_only=True, output_loading_info=True,
-            trust_remote_code=trust_remote_code, **options)
+            ignore_mismatched_sizes=True, trust_remote_code=trust_remote_code, **options)  # they are reported below
         model, report = loaded
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"{folder} cannot be loaded as a causal language model: {error}") from error
     # Transformers would fill what is missing with random numbers and only log it
-    lacking = sorted({*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])})
+    lacking = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if lacking:
         more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
         raise ModelUnsupported(f"{folder}: the weights lack, or have in another shape, {', '.join(lacking[:5])}{more}; "

@@ -84,7 +84,8 @@ def open_run(reference: str, *, device: str = "auto", dtype: str = "auto", backe
     if merge and (isinstance(base, Base) or kept.manifest["quantization"] != "none"):
         raise ModelUnsupported(f"run {kept.run_id}: merge=True writes into the base's weights, which must be its own "
                                "and not quantised; leave merge out")
-    loaded = base if isinstance(base, Base) else _load_base_of(kept, base, device, dtype, backend, trust_remote_code)
+    loaded = base if isinstance(base, Base) else open_base(
+        kept, base=base, device=device, dtype=dtype, backend=backend, trust_remote_code=trust_remote_code)
     _check_base(kept, loaded)
     if loaded.backend == "unsloth":
         from lab.models.backends.unsloth import put_on as put_on_unsloth
@@ -125,8 +126,8 @@ def open_several(references: Sequence[str], *, device: str = "auto", dtype: str 
         if other.manifest["tokenizer_sha256"] != kept[0].manifest["tokenizer_sha256"]:
             raise ModelUnsupported(f"runs {kept[0].run_id} and {other.run_id} have different tokenizers or chat "
                                    "templates; open them one by one")
-    loaded = (base if isinstance(base, Base)
-              else _load_base_of(kept[0], base, device, dtype, "transformers", trust_remote_code))
+    loaded = base if isinstance(base, Base) else open_base(
+        kept[0], base=base, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     for one in kept:
         _check_base(one, loaded)
     model, capsules = loaded.model, {}
@@ -136,6 +137,36 @@ def open_several(references: Sequence[str], *, device: str = "auto", dtype: str 
             model = put_on(model, one.folder, name)
             capsules[name] = one
     return Several(model, _tokenizer(kept[0], loaded), loaded, capsules)
+
+
+def open_base(capsule: "Capsule", *, base: str | None = None, device: str = "auto", dtype: str = "auto",
+              backend: str = "transformers", trust_remote_code: bool = False) -> Base:
+    """The base that a run trained from, bare, quantised as in training.
+
+    Args:
+        capsule: What the run kept.
+        base: Where the base lies, if not where the run recorded it.
+        device: As in `open_run`.
+        dtype: As in `open_run`.
+        backend: `transformers` or `unsloth`.
+        trust_remote_code: Whether Python code that comes with the base may run.
+
+    Raises:
+        BaseMismatch: It has other weights than the run recorded.
+        ModelNotFound: It is not there.
+    """
+    facts = capsule.manifest
+    device, dtype = _as_trained(capsule, device, dtype)
+    try:
+        loaded = load_base(base or facts["base_reference"]["resolved"], device=device, dtype=dtype, backend=backend,
+                           quantization="none" if facts["base_prequantized"] else facts["quantization"],
+                           trust_remote_code=trust_remote_code)
+    except ModelNotFound as error:
+        raise ModelNotFound(f"run {capsule.run_id}: the base it was trained on is not to be found. {error}. If it lies "
+                            "elsewhere now, say where: model=<folder or Hub id>; its fingerprint must be "
+                            f"{facts['base_fingerprint']}") from error
+    check_fingerprint(capsule, loaded.reference.given, loaded.fingerprint)
+    return loaded
 
 
 def check_fingerprint(capsule: "Capsule", where: str, found: str) -> None:
@@ -150,8 +181,8 @@ def check_fingerprint(capsule: "Capsule", where: str, found: str) -> None:
     expected, recorded = facts["base_fingerprint"], facts["base_reference"]
     if found != expected:
         raise BaseMismatch(
-            f"run {capsule.run_id}: its adapter was trained on {recorded['given']} ({recorded['resolved']}) with "
-            f"fingerprint {expected}; {where} has {found}: the same adapter on other weights would be another "
+            f"run {capsule.run_id}: it was trained on {recorded['given']} ({recorded['resolved']}) with "
+            f"fingerprint {expected}; {where} has {found}: on other weights the adapter would make another "
             "model. Give the base with the expected fingerprint: model=<its Hub id, folder or run:<id>>")
 
 
@@ -163,20 +194,6 @@ def _check_base(capsule: "Capsule", base: Base) -> None:
                            f"loaded base has quantization={base.quantization}. Type quantization={trained}")
     if hasattr(base.model, "peft_config"):
         raise ModelUnsupported("the base in memory still carries an adapter; take it off first: detach(model)")
-
-
-def _load_base_of(capsule: "Capsule", base: str | None, device: str, dtype: str, backend: str, trust_remote_code: bool
-                  ) -> Base:
-    facts = capsule.manifest
-    device, dtype = _as_trained(capsule, device, dtype)
-    try:
-        return load_base(base or facts["base_reference"]["resolved"], device=device, dtype=dtype, backend=backend,
-                         quantization="none" if facts["base_prequantized"] else facts["quantization"],
-                         trust_remote_code=trust_remote_code)
-    except ModelNotFound as error:
-        raise ModelNotFound(f"run {capsule.run_id}: the base of its adapter is not to be found. {error}. If it lies "
-                            "elsewhere now, say where: model=<folder or Hub id>; its fingerprint must be "
-                            f"{facts['base_fingerprint']}") from error
 
 
 def _as_trained(capsule: "Capsule", device: str, dtype: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ _PICKLED = "adapter_model.bin"
 _CONFIG = "adapter_config.json"
 
 
-def from_peft_folder(source: str, into: Path, *, base: str | None = None, quantization: str = "none") -> dict[str, Any]:
+def adopt_adapter(source: str, into: Path, *, base: str | None = None, quantization: str = "none") -> dict[str, Any]:
     """Copies a LoRA adapter made by any PEFT program into `into` and returns the facts to seal it with.
 
     A pickled adapter is read as tensors only, without running anything in it, and written as safetensors.
@@ -59,34 +59,35 @@ def from_peft_folder(source: str, into: Path, *, base: str | None = None, quanti
     return facts
 
 
-def from_full_pair(tuned: str, base: str, into: Path) -> dict[str, Any]:
+def adopt_model(source: str, into: Path, *, base: str) -> dict[str, Any]:
     """Copies a fully fine-tuned model into `into` and returns the facts to seal it with.
 
     Args:
-        tuned: The fine-tuned model: a Hub id or a local folder.
-        base: What it was fine-tuned from: any model reference.
+        source: The fine-tuned model: a Hub id or a local folder.
         into: An empty folder.
+        base: What it was fine-tuned from: any model reference.
 
     Raises:
         ModelNotFound: One of them is not there.
         ModelUnsupported: The weights are pickled, or equal those of the base.
         BaseMismatch: They have other tensors, or tensors of other shapes.
     """
-    model, origin = resolve(tuned), resolve(base)
+    model, origin = resolve(source), resolve(base)
     folder, base_folder = folder_of(model), folder_of(origin)
     weights = weight_files(folder)
     if weights[0].suffix != ".safetensors":
-        raise ModelUnsupported(f"{tuned} keeps its weights as pickles ({weights[0].name}); save it again as "
+        raise ModelUnsupported(f"tuned={source} keeps its weights as pickles ({weights[0].name}); save it again as "
                                "safetensors: model.save_pretrained(folder)")
     facts = _facts(origin, base_folder, load_tokenizer(folder, _vocabulary(read_config(folder))))
     facts["model_fingerprint"] = fingerprint(weights)
     if facts["model_fingerprint"] == facts["base_fingerprint"]:
-        raise ModelUnsupported(f"{tuned} has the very weights of {base} ({facts['base_fingerprint']}): it is untrained")
-    _check_same_shapes(tuned, base, _shapes(weights), _shapes(weight_files(base_folder)))
+        raise ModelUnsupported(f"tuned={source} is untrained: it has the very weights of {base}, "
+                               f"{facts['base_fingerprint']}")
+    _check_same_shapes(f"tuned={source}", base, _shapes(weights), _shapes(weight_files(base_folder)))
     keep = {*weights, *(file for file in folder.iterdir() if hub.is_small(file.name))}
     for file in sorted(keep):
         shutil.copyfile(file, into / file.name)
-    facts["adopted_from"] = {"given": tuned, "resolved": model.resolved}
+    facts["adopted_from"] = {"given": source, "resolved": model.resolved}
     return facts
 
 
