@@ -31,7 +31,9 @@ def attach(base: Base, *, r: int, alpha: float, targets: str = "all-linear", dro
 
     Raises:
         OptionError: A target is not there.
+        ModelUnsupported: The base still carries an adapter.
     """
+    check_bare(base.model)
     names = target_names(base.model, targets)
     scale = int(alpha) if float(alpha).is_integer() else alpha
     if base.backend == "unsloth":
@@ -45,6 +47,13 @@ def attach(base: Base, *, r: int, alpha: float, targets: str = "all-linear", dro
                         bias="none", task_type="CAUSAL_LM")
     with seeded(seed):
         return get_peft_model(base.model, config)
+
+
+def check_bare(model: Any) -> None:
+    """Raises ModelUnsupported if the model carries an adapter, under which a second one would vanish."""
+    if hasattr(model, "peft_config"):
+        raise ModelUnsupported("the base in memory still carries an adapter; take it off first: "
+                               "lab.models.adapters.detach(model)")
 
 
 def detach(model: Any) -> Any:

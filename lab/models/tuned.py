@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.devices import choose
 from lab.errors import BaseMismatch, ModelNotFound, ModelUnsupported
-from lab.models.adapters import put_on
+from lab.models.adapters import check_bare, put_on
 from lab.models.loading import Base, load_base
 from lab.models.references import of_capsule
 from lab.models.tokenizers import load_tokenizer
@@ -192,8 +192,7 @@ def _check_base(capsule: "Capsule", base: Base) -> None:
     if trained != base.quantization:
         raise BaseMismatch(f"run {capsule.run_id}: its adapter was trained on a base with quantization={trained}; the "
                            f"loaded base has quantization={base.quantization}. Type quantization={trained}")
-    if hasattr(base.model, "peft_config"):
-        raise ModelUnsupported("the base in memory still carries an adapter; take it off first: detach(model)")
+    check_bare(base.model)
 
 
 def _as_trained(capsule: "Capsule", device: str, dtype: str) -> tuple[str, str]:

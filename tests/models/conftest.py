@@ -11,11 +11,11 @@ TEMPLATE = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|i
 
 
 @pytest.fixture(autouse=True)
-def quiet(tmp_path, monkeypatch):
+def quiet(tmp_path, tmp_path_factory, monkeypatch):
     """Every test has its own cache and store, one thread, and no network."""
     import torch
 
-    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     torch.set_num_threads(1)
 
@@ -88,7 +88,7 @@ def train():
     """A function that moves the trainable weights by a few steps of SGD and returns the losses."""
     import torch
 
-    def run(model, ids, steps=3, lr=0.5):
+    def run(model, ids, steps=3, lr=0.1):
         optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=lr)
         model.train()
         losses = []
