@@ -1,4 +1,5 @@
-"""Prints how often the 95 % intervals of `fit_floor` cover a planted floor and exponent, and how wide they are.
+"""Prints how often the 95 % intervals of `fit_floor` cover a planted floor and exponent, how wide they are, and how
+often `compare_laws` finds the planted law.
 
 Usage: python benchmarks/curve_coverage.py [curves per row, default 200]
 """
@@ -7,6 +8,7 @@ import sys
 
 import numpy as np
 
+from lab.training.curve_comparison import compare_laws
 from lab.training.curve_fits import WIDEST_SHARE, fit_floor
 
 LAST_STEP, FLOOR = 300, 0.5
@@ -40,11 +42,30 @@ def row(points: int, sd: float, rho: float, exponent: float, curves: int) -> str
             f"{np.median(widths):12.3f} {identified / curves:16.2f}")
 
 
+def verdicts(points: int, sd: float, rho: float, curves: int) -> str:
+    """One line of the second table: how often each law is preferred, for either truth."""
+    steps = np.linspace(LAST_STEP / points, LAST_STEP, points)
+    cells = []
+    for truth in (FLOOR + 3 * steps**-0.4, FLOOR + 2.5 * np.exp(-steps / 80)):
+        rng = np.random.default_rng(0)
+        better = [compare_laws(steps, truth + sd * correlated(rho, points, rng), seed=seed, draws=200).better
+                  for seed in range(curves)]
+        cells += [better.count(name) / curves for name in ("power law", "exponential", "undecided")]
+    return f"{points:6d} {sd:6.3f} {rho:4.1f}   " + " ".join(f"{cell:11.2f}" for cell in cells)
+
+
+SETTINGS = ((8, 0.03), (10, 0.03), (20, 0.03), (40, 0.03), (20, 0.005))
+
 if __name__ == "__main__":
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     print(f"floor {FLOOR} nats, last loss 0.8 nats; identified: interval at most {WIDEST_SHARE:.0%} of the last loss")
     print("points     sd  rho exponent floor cover exponent cover median width share identified")
     for exponent_ in (0.4, 1.0):
-        for points_, sd_ in ((8, 0.03), (10, 0.03), (20, 0.03), (40, 0.03), (20, 0.005)):
+        for points_, sd_ in SETTINGS:
             for rho_ in (0.0, 0.5, 0.8):
                 print(row(points_, sd_, rho_, exponent_, number), flush=True)
+    print("                    true power law:                      true exponential:")
+    print("points     sd  rho     power law exponential   undecided   power law exponential   undecided")
+    for points_, sd_ in SETTINGS:
+        for rho_ in (0.0, 0.5, 0.8):
+            print(verdicts(points_, sd_, rho_, number), flush=True)

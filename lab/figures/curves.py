@@ -14,6 +14,8 @@ from lab.figures.layout import own_axes
 from lab.figures.theme import MOST_LABELS, SEQUENTIAL, WARNING, color, legend, nothing, reference
 from lab.figures.ticks import log_ticks, step_axis
 
+_MANY_TIMES = 8.0
+
 
 def curve_fit(steps: Any, loss: Any, fits: Mapping[str, tuple[Any, Any]], ax: Axes | None = None, *,
               floor: tuple[float, float] | None = None, floor_words: str = "", predicted_from: float | None = None,
@@ -86,6 +88,10 @@ def overlay(curves: Sequence[tuple[Any, Any]], ax: Axes | None = None, *, labels
     if diverged is not None and any(step is not None for step in diverged):
         ax.plot([], [], marker="X", markersize=8, linestyle="", color="black", label="diverged after this")
         legend(ax, least=1)
+    lowest = min((float(np.nanmin(y)) for _, y in series if np.isfinite(y).any()), default=0.0)
+    highest = max((float(np.nanmax(y)) for _, y in series if np.isfinite(y).any()), default=0.0)
+    if lowest > 0 and highest > _MANY_TIMES * lowest:
+        log_ticks(ax.yaxis)
     if not ends:
         nothing(ax, "no run has a finite value")
     elif tints is not None:

@@ -17,12 +17,14 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], *, size:
     """
     figure = ax.figure
     assert figure is not None
-    ax.get_xlim(), ax.get_ylim()  # settles limits that are still to be computed; the transforms below would not
+    ax.autoscale_view()  # limits still to be computed are settled now; the transforms below would not do it
     height = ax.get_position().height * figure.get_figure(root=True).get_size_inches()[1] * 72
     to_axes = ax.transData + ax.transAxes.inverted()
     wanted = np.array([to_axes.transform((x, y))[1] for x, y, _, _ in ends])
     placed = spread(np.clip(wanted, 0, 1), 1.35 * size / height)
-    placed -= max(0.0, placed.max() - 1) if len(placed) else 0.0
+    if len(placed):
+        placed -= max(0.0, placed.max() - 1)
+        placed += max(0.0, -placed.min())
     for (x, y, text, tint), at in zip(ends, placed, strict=True):
         ax.annotate(text, xy=(x, y), xytext=(1.03, at), textcoords="axes fraction", color=tint, fontsize=size,
                     va="center", ha="left", annotation_clip=False,

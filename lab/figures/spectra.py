@@ -32,10 +32,11 @@ def singular_values(values: Any, modules: Sequence[str]) -> Figure:
     columns = min(4, roles)
     figure, axes = grid(-(-roles // columns), columns, width=3.1, height=2.7)
     colors = ScalarMappable(Normalize(0, max(layers - 1, 1)), SEQUENTIAL)
+    tints = colors.to_rgba(np.arange(layers))  # (L, 4)
     top = float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
     for role, name in enumerate(modules):
         ax = axes.flat[role]
-        (_by_layer if rank == 1 else _spectrum)(ax, values[:, role], colors, top)
+        (_by_layer if rank == 1 else _spectrum)(ax, values[:, role], tints, top)
         ax.set_title(name, loc="left")
         if role % columns == 0:
             ax.set_ylabel("singular value")
@@ -48,7 +49,7 @@ def singular_values(values: Any, modules: Sequence[str]) -> Figure:
     return figure
 
 
-def _spectrum(ax: Axes, spectra: np.ndarray, colors: ScalarMappable, top: float) -> None:
+def _spectrum(ax: Axes, spectra: np.ndarray, tints: Any, top: float) -> None:
     rank = spectra.shape[1]
     ax.set_xlabel("index of the singular value")
     if not (spectra > 0).any():
@@ -57,7 +58,7 @@ def _spectrum(ax: Axes, spectra: np.ndarray, colors: ScalarMappable, top: float)
     index = np.arange(1, rank + 1)
     for layer, line in enumerate(spectra):
         shown = np.where(line > _NEGLIGIBLE * top, line, np.nan)
-        ax.plot(index, shown, color=colors.to_rgba(layer), linewidth=1.2, marker="." if rank <= 16 else "",
+        ax.plot(index, shown, color=tints[layer], linewidth=1.2, marker="." if rank <= 16 else "",
                 markersize=4)
     ax.set_xlim(0.5 if rank <= 16 else 1, rank + (0.5 if rank <= 16 else 0))
     every = max(1, round(rank / 4)) if rank > 8 else 1
@@ -65,13 +66,13 @@ def _spectrum(ax: Axes, spectra: np.ndarray, colors: ScalarMappable, top: float)
     _size(ax, spectra, top)
 
 
-def _by_layer(ax: Axes, spectra: np.ndarray, colors: ScalarMappable, top: float) -> None:
+def _by_layer(ax: Axes, spectra: np.ndarray, tints: Any, top: float) -> None:
     layers = len(spectra)
     ax.set_xlabel("layer")
     if not (spectra > 0).any():
         nothing(ax, "no update (all values 0)" if np.isfinite(spectra).any() else "no such module")
         return
-    ax.plot(np.arange(layers), spectra[:, 0], color=colors.to_rgba(0), marker="o", markersize=4, linewidth=1)
+    ax.plot(np.arange(layers), spectra[:, 0], color=tints[0], marker="o", markersize=4, linewidth=1)
     ax.set_xticks(np.unique(np.linspace(0, layers - 1, min(layers, 7)).round()))
     _size(ax, spectra, top)
 

@@ -24,9 +24,9 @@ def dress(ax: Axes) -> Axes:
     ax.set_axisbelow(True)
     ax.tick_params(labelsize=9)
     ax.ticklabel_format(useOffset=False)
-    ax.title.set_size(10.5)
-    ax.xaxis.label.set_size(10)
-    ax.yaxis.label.set_size(10)
+    ax.title.set_fontsize(10.5)
+    ax.xaxis.label.set_fontsize(10)
+    ax.yaxis.label.set_fontsize(10)
     return ax
 
 

@@ -40,7 +40,7 @@ def log_ticks(axis: Axis, values: Any = None) -> None:
         axis: `ax.xaxis` or `ax.yaxis`.
         values: Label exactly these where they are few enough, such as the rates of a sweep.
     """
-    scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
+    scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
     scale("log")
     shown = np.unique(values) if values is not None else np.array([])
     shown = shown[np.isfinite(shown) & (shown > 0)] if len(shown) else shown

@@ -1,4 +1,4 @@
-"""One training as it went: losses, learning rate, gradient norm, speed."""
+"""One training as it went: losses, learning rate, gradient norm, speed, accuracy."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lab.figures.arrays import as_floats
+from lab.figures.direct_labels import label_ends
 from lab.figures.layout import own_axes
-from lab.figures.theme import WARNING, color, legend, nothing
+from lab.figures.theme import MUTED, WARNING, color, legend, nothing
 from lab.figures.ticks import log_ticks, plain, step_axis
 
 _MOST_MARKERS = 40
@@ -33,10 +34,10 @@ def loss_curve(
     ax = own_axes(ax)
     steps, train = as_floats(steps), as_floats(train)
     eval_steps, eval_loss = as_floats(eval_steps), as_floats(eval_loss)
-    raw = {"color": color(0), "linewidth": 0.8, "alpha": 0.35} if smooth is not None else {"color": color(0)}
+    faint = smooth is not None
     if len(steps):
-        alone = {"marker": "."} if len(steps) < 3 else {}
-        ax.plot(steps, train, label="train, each step" if smooth is not None else "train", **raw, **alone)
+        ax.plot(steps, train, label="train, each step" if faint else "train", color=color(0),
+                linewidth=0.8 if faint else 1.4, alpha=0.35 if faint else 1.0, marker="." if len(steps) < 3 else "")
     if smooth is not None:
         ax.plot(steps, as_floats(smooth), color=color(0), linewidth=1.6, label="train, smoothed")
     if spikes is not None and len(spikes):
@@ -124,3 +125,37 @@ def training_panel(axes: Sequence[Axes], history: Mapping[str, Any], *, diverged
     for ax in axes[1:]:
         ax.set_xlim(axes[0].get_xlim())
     return axes
+
+
+def accuracy_by_category(steps: Any, accuracies: Mapping[str, Any], chance: Mapping[str, float] | None = None,
+                         ax: Axes | None = None) -> Axes:
+    """Held-out accuracy of every category over training, labelled at its end; chance dotted in the same colour.
+
+    Args:
+        steps: (N,) steps.
+        accuracies: Category -> (N,) accuracy between 0 and 1; nan where not measured.
+        chance: Category -> accuracy of guessing.
+    """
+    ax = own_axes(ax)
+    steps = as_floats(steps)
+    ends = []
+    for index, (name, values) in enumerate(accuracies.items()):
+        values = as_floats(values)
+        measured = np.isfinite(values)
+        if not measured.any():
+            continue
+        ax.plot(steps[measured], values[measured], color=color(index), marker="." if measured.sum() <= 40 else "")
+        ends.append((float(steps[measured][-1]), float(values[measured][-1]), f"{name} {values[measured][-1]:.2f}",
+                     color(index)))
+    step_axis(ax, "training step")
+    ax.set(ylabel="held-out accuracy (share of questions)", ylim=(-0.02, 1.04))
+    for index, name in enumerate(accuracies):
+        if chance and name in chance:
+            ax.axhline(chance[name], color=color(index), linestyle=":", linewidth=1, zorder=1)
+    if not ends:
+        nothing(ax, "no accuracy was measured")
+        return ax
+    label_ends(ax, ends)
+    if chance:
+        ax.set_title("dotted: chance, by colour", loc="left", fontsize=9, color=MUTED)
+    return ax

@@ -16,7 +16,7 @@ import numpy as np
 class Law:
     """A law's name, formula, grid of shapes and basis; `basis` takes steps relative to the last one.
 
-    Axes: `basis(t, shape)` maps t (N,) and shape (G, 1) to (G, N).
+    Axes: `basis(t, shape)` maps t (N,) and shape (G, 1) to (G, N). `slope` is its derivative by the shape.
     """
 
     name: str
@@ -38,7 +38,7 @@ POWER = Law(
     "exponent b",
     np.geomspace(0.02, 5.0, 240),
     lambda t, shape: t ** (-shape),
-    lambda t, shape: np.log(t) * t ** (-shape),
+    lambda t, shape: -np.log(t) * t ** (-shape),
     shape_in_steps=False,
 )
 EXPONENTIAL = Law(
@@ -47,7 +47,7 @@ EXPONENTIAL = Law(
     "time constant tau (steps)",
     np.geomspace(0.02, 20.0, 240),
     lambda t, shape: np.exp(-t / shape),
-    lambda t, shape: t * np.exp(-t / shape),
+    lambda t, shape: t / shape**2 * np.exp(-t / shape),
     shape_in_steps=True,
 )
 
@@ -130,7 +130,7 @@ class Design:
 
 
 def fit_law(law: Law, steps: np.ndarray, losses: np.ndarray) -> LawFit:
-    """The least-squares fit, on the law's grid of shapes and then once more on a fine grid around the best one.
+    """The least-squares fit, on the law's grid of shapes then three times on a finer one around the best.
 
     Args:
         law: `POWER` or `EXPONENTIAL`.
@@ -142,8 +142,11 @@ def fit_law(law: Law, steps: np.ndarray, losses: np.ndarray) -> LawFit:
     """
     if len(steps) == 0 or np.min(steps) <= 0:
         raise ValueError("a decay law needs steps above 0; leave out step 0, the untrained base.")
-    coarse = Design(law, steps).best(losses)
-    at = int(np.searchsorted(law.shapes, coarse.shape))
-    near = law.shapes[[max(at - 1, 0), min(at + 1, len(law.shapes) - 1)]]
-    fine = Design(law, steps, np.linspace(near[0], near[1], 201)).best(losses)
-    return fine if fine.rss < coarse.rss else coarse
+    shapes = law.shapes
+    best = Design(law, steps).best(losses)
+    for _ in range(3):
+        at = int(np.searchsorted(shapes, best.shape))
+        near = shapes[[max(at - 1, 0), min(at + 1, len(shapes) - 1)]]
+        shapes = np.linspace(near[0], near[1], 61)
+        best = min(best, Design(law, steps, shapes).best(losses), key=lambda fit: fit.rss)
+    return best

