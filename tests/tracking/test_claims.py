@@ -45,7 +45,7 @@ def test_the_whole_order_leaves_files_tags_and_note(store: str, tmp_path: Path) 
 def test_hypotheses_come_before_measurements(store: str) -> None:
     with open_run("dummy", Config(), name="dummy") as run:
         run.step(0, {"train/loss": 1.0})
-        with pytest.raises(TrackingError, match="metrics were recorded before these hypotheses; state all of them once"):
+        with pytest.raises(TrackingError, match="metrics were recorded before these hypotheses; state all of them"):
             run.state([FALLS])
     with open_run("dummy", Config(), name="dummy") as run:
         run.summary({"score": 1.0})
