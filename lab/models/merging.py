@@ -69,7 +69,7 @@ def merge_exactly(model: Any) -> Any:
         layer.merge(safe_merge=True)
         layer.to(stored)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Already following adapters were merged")
+        warnings.filterwarnings("ignore", message="All adapters are already merged")
         return model.merge_and_unload()
 
 

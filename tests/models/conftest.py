@@ -10,13 +10,19 @@ TEMPLATE = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|i
             "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 
 
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """The URI of a tracking store, made at its first use and shared by the tests of this room."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
 @pytest.fixture(autouse=True)
-def quiet(tmp_path, tmp_path_factory, monkeypatch):
-    """Every test has its own cache and store, one thread, and no network."""
+def quiet(store, tmp_path_factory, monkeypatch):
+    """Every test has its own cache, one thread, and a store that is not the user's."""
     import torch
 
     monkeypatch.setenv("LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     torch.set_num_threads(1)
 
 
