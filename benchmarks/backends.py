@@ -96,7 +96,7 @@ def reopen(run_id: str, folder: Path, data: Path, backend: str) -> float:
 
     backends.prepare(backend)
     from lab.data.dataset import build
-    from lab.models.adapters import open_run
+    from lab.models.tuned import open_run
     from lab.models.loading import load_base
     from lab.training.evaluate import evaluate
 
@@ -134,7 +134,7 @@ def main() -> None:
     for trained in names:
         for backend in names:
             output = subprocess.run([sys.executable, __file__, "--reopen", result["runs"][trained]["run"], str(folder),
-                                     str(data), backend], check=True, capture_output=True, text=True).stdout
+                                     str(data), backend], check=True, stdout=subprocess.PIPE, text=True).stdout
             loss = json.loads(next(line for line in output.splitlines() if line.startswith("LOSS"))[5:])
             result["runs"][trained]["reopened"][backend] = loss
             save(result, arguments.out)
