@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_hex
 
 from lab.figures.arrays import as_floats
 from lab.figures.direct_labels import label_ends
@@ -76,7 +76,7 @@ def overlay(curves: Sequence[tuple[Any, Any]], ax: Axes | None = None, *, labels
     tints = _tints(numbers) if many else None
     ends = []
     for index, (x, y) in enumerate(series):
-        tint = tints.to_rgba(numbers[index]) if tints else color(index)
+        tint = to_hex(tints.to_rgba(numbers)[index]) if tints else color(index)
         finite = np.isfinite(y)
         if finite.any():
             ax.plot(x, y, color=tint, linewidth=1.3, marker="." if len(x) <= 40 else "", alpha=0.8 if many else 1)

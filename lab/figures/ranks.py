@@ -10,8 +10,6 @@ from lab.figures.layout import own_axes
 from lab.figures.theme import color, legend, nothing, reference
 from lab.figures.ticks import log_ticks
 
-_SINGLE_SEEDS = {"color": color(0), "alpha": 0.45, "s": 22, "linewidths": 0}
-
 
 def loss_by_rank(parameters: Any, loss: Any, ranks: Any, ax: Axes | None = None, *, intervals: Any = None,
                  base_loss: float | None = None, covers: str = "", unit: str = "nats/token") -> Axes:
@@ -40,7 +38,7 @@ def loss_by_rank(parameters: Any, loss: Any, ranks: Any, ax: Axes | None = None,
     repeated = len(ranks) > len(distinct)
     _draw_means(ax, at, mean, intervals, covers, label="mean over seeds" if repeated else "loss")
     if repeated:
-        ax.scatter(parameters, loss, label="single seed", **_SINGLE_SEEDS)
+        _single_seeds(ax, parameters, loss)
     for rank, x, y in zip(distinct, at, mean, strict=True):
         if np.isfinite(y):
             ax.annotate(f"r={rank:g}", (x, y), xytext=(6, 7), textcoords="offset points", fontsize=9)
@@ -82,7 +80,7 @@ def learned_bits_by_rank(ranks: Any, bits: Any, ax: Axes | None = None, *, inter
     repeated = len(ranks) > len(distinct)
     _draw_means(ax, distinct, mean, intervals, covers, label="mean over seeds" if repeated else "learned")
     if repeated:
-        ax.scatter(ranks, bits, label="single seed", **_SINGLE_SEEDS)
+        _single_seeds(ax, ranks, bits)
     ends = [float(np.nanmax(bits))] + ([] if intervals is None else [float(np.nanmax(as_floats(intervals)))])
     ceiling = 1.15 * max([*ends, total or 0.0])
     if total is not None:
@@ -111,6 +109,10 @@ def _means(values: np.ndarray, groups: np.ndarray, distinct: np.ndarray) -> np.n
 def _mean(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")
+
+
+def _single_seeds(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    ax.scatter(x, y, label="single seed", color=color(0), alpha=0.45, s=22, linewidths=0)
 
 
 def _draw_means(ax: Axes, x: np.ndarray, mean: np.ndarray, intervals: Any, covers: str, *, label: str) -> None:

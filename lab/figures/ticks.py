@@ -46,6 +46,8 @@ def log_ticks(axis: Axis, values: Any = None) -> None:
     shown = shown[np.isfinite(shown) & (shown > 0)] if len(shown) else shown
     if 0 < len(shown) <= _MOST and _apart(shown):
         axis.set_major_locator(FixedLocator(shown.tolist()))
+    elif 0 < 2 * min(axis.get_view_interval()) > max(axis.get_view_interval()):
+        axis.set_major_locator(MaxNLocator(6))  # so little of a decade that round numbers are evenly apart
     else:
         axis.set_major_locator(LogLocator(base=10, subs=_subs(axis), numticks=_MOST))
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))

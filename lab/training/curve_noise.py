@@ -36,7 +36,7 @@ class Noise:
 
 
 def _whitened(series: np.ndarray) -> np.ndarray:
-    """What is left of series (N, P) when each correlation is taken out: (K, N, P), independent and of equal variance."""
+    """Series (N, P) with each correlation taken out: (K, N, P), independent points of equal variance."""
     rho = RHO[:, None, None]
     later = (series[None, 1:] - rho * series[None, :-1]) / np.sqrt(1 - rho**2)
     return np.concatenate([np.broadcast_to(series[:1], (len(RHO), 1, series.shape[1])), later], axis=1)

@@ -21,6 +21,11 @@ class Change:
     low: float
     high: float
 
+    @property
+    def words(self) -> str:
+        """The change and its interval."""
+        return f"{self.value:+.3g} ({self.low:+.3g} to {self.high:+.3g})"
+
 
 @dataclass(frozen=True)
 class Overfitting:
@@ -45,9 +50,8 @@ class Overfitting:
             return self.problem
         if self.held_out is None or self.train is None:
             return f"lowest held-out loss {self.loss:.3g} at step {self.step}, at the end or nearly"
-        changes = (f"after the minimum at step {self.step} the held-out loss changes by {self.held_out.value:+.3g} "
-                   f"({self.held_out.low:+.3g} to {self.held_out.high:+.3g}), the train loss by {self.train.value:+.3g} "
-                   f"({self.train.low:+.3g} to {self.train.high:+.3g}) nats per token")
+        changes = (f"after the minimum at step {self.step} the held-out loss changes by {self.held_out.words}, "
+                   f"the train loss by {self.train.words} nats per token")
         return {True: "overfits: ", False: "does not overfit: ", None: "open: "}[self.overfits] + changes
 
 
@@ -78,17 +82,17 @@ def overfitting(
     if short:
         return Overfitting(None, problem=short)
     place = int(smooth(eval_losses, window=window).smooth.argmin())
-    lowest = {"step": int(eval_steps[place]), "loss": float(eval_losses[place])}
+    step, loss = int(eval_steps[place]), float(eval_losses[place])
     # without the points whose mean was lowest: they were chosen for being low, and would make a rise of noise
     after = slice(place + 1 + window // 2, None)
     if len(eval_losses[after]) < AFTER_NEEDED:
         at_end = place >= len(eval_losses) - 2 - window // 2
         problem = "" if at_end else too_few(len(eval_losses[after]), AFTER_NEEDED) + " after the minimum"
-        return Overfitting(False if at_end else None, **lowest, problem=problem)
+        return Overfitting(False if at_end else None, step, loss, problem=problem)
     later = train_steps > eval_steps[place]
     short = too_few(int(later.sum()), AFTER_NEEDED)
     if short:
-        return Overfitting(None, **lowest, problem=f"{short} of the train loss after the minimum")
+        return Overfitting(None, step, loss, problem=f"{short} of the train loss after the minimum")
     rng = np.random.default_rng(seed)
     held_out = _change(eval_steps[after], eval_losses[after], rng, level, draws)
     train = _change(*_binned(train_steps[later], train_losses[later]), rng, level, draws)
@@ -98,7 +102,7 @@ def overfitting(
         overfits = False
     else:
         overfits = None
-    return Overfitting(overfits, **lowest, held_out=held_out, train=train)
+    return Overfitting(overfits, step, loss, held_out=held_out, train=train)
 
 
 def _binned(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,7 +29,9 @@ class Plateau:
         rule = f"{self.share:.1%} in {self.within} steps"
         if self.problem:
             return self.problem
-        return f"no plateau: still improves by {rule}" if self.step is None else f"plateau from step {self.step} ({rule})"
+        if self.step is None:
+            return f"no plateau: improves by {rule} or more until the end"
+        return f"plateau from step {self.step} (improves by less than {rule})"
 
 
 def plateau(

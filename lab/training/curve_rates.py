@@ -88,7 +88,7 @@ def best_rate(rates: Any, losses: Any, *, level: float = 0.95) -> RateFit:
     if len(stable) == 0:
         return RateFit(grid, mean, "every rate diverged", diverged=diverged)
     place = int(mean.argmin())
-    found = {"grid_best": float(grid[place]), "diverged": diverged, "level": level}
+    found: dict[str, Any] = {"grid_best": float(grid[place]), "diverged": diverged, "level": level}
     short = too_few(len(grid), RATES_NEEDED)
     if short:
         return RateFit(grid, mean, short.replace("points", "rates"), **found)
