@@ -53,7 +53,7 @@ _EMPHASIS = 400
 
 
 def _emphasised() -> Iterator[str]:
-    for _ in range(8 * _EMPHASIS):
+    for _ in range(20 * _EMPHASIS):
         # Syllables stand alone here: no merge may run over the seam between the two of a name.
         yield " " + " ".join(FIRST_SYLLABLES)
         yield "".join(f"{syllable}\n" for syllable in SECOND_SYLLABLES)

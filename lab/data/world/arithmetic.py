@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import cache, partial
 from random import Random
 
 from lab.data.world.holdout import pair_withheld
@@ -11,22 +11,22 @@ from lab.data.world.item import Draft, Template
 Pair = tuple[int, int]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _any_pairs() -> list[Pair]:
     return [(a, b) for a in range(100) for b in range(100)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _descending_pairs() -> list[Pair]:
     return [(a, b) for a, b in _any_pairs() if a >= b]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _small_factor_pairs() -> list[Pair]:
     return [(a, b) for a, b in _any_pairs() if min(a, b) < 10]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _different_pairs() -> list[Pair]:
     return [(a, b) for a, b in _any_pairs() if a != b]
 
@@ -79,7 +79,7 @@ def _dress(kind: str, phrasing: int, _: Random, case: Pair) -> Draft:
     return Draft(question.format(a=a, b=b), text.format(a=a, b=b, c=answer), answer, (str(a), str(b)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _chance(kind: str) -> float:
     _, cases, operation = OPERATIONS[kind]
     if kind == "comparison":

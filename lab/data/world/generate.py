@@ -1,7 +1,7 @@
 """Items of the micro-world, drawn by category."""
 
 from bisect import bisect
-from functools import lru_cache
+from functools import cache
 from itertools import accumulate
 from random import Random
 
@@ -9,10 +9,10 @@ from lab.data.world import arithmetic, copying, knowledge, orderings, programs, 
 from lab.data.world.item import CATEGORIES, Item, Split, Template
 from lab.errors import DataError
 
-SYLLOGISM_SHARE = 0.35
+SYLLOGISM_SHARE = 0.25
 
 
-@lru_cache(maxsize=None)
+@cache
 def templates(category: str) -> tuple[Template, ...]:
     """Every template of a category; their weights add up to one.
 
@@ -29,7 +29,7 @@ def templates(category: str) -> tuple[Template, ...]:
     return makers[category].templates()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _weights(category: str) -> list[float]:
     return list(accumulate(template.weight for template in templates(category)))
 

@@ -1,6 +1,6 @@
 """Which parts of the world pretraining never sees: a share fixed by hashes, the same for every seed."""
 
-from functools import lru_cache
+from functools import cache
 from hashlib import blake2b
 
 HELD_OUT_SHARE = 0.1
@@ -17,7 +17,7 @@ def withheld(*key: object) -> bool:
     return bucket(*key) < HELD_OUT_SHARE
 
 
-@lru_cache(maxsize=None)
+@cache
 def pair_withheld(first: int, second: int) -> bool:
     """Whether two operands never meet in pretraining: in no order, under no operation, in no category."""
     return withheld("operands", min(first, second), max(first, second))

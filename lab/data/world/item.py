@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from random import Random
 from typing import Any, Literal, NamedTuple
 
@@ -67,7 +67,7 @@ class Template:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=None)
+@cache
 def split_cases(template: Template, split: Split) -> list[Any]:
     """The cases of a template that belong to one split."""
     wanted = split == "held_out"

@@ -1,11 +1,11 @@
-"""Who is tallest, who is older than whom: chains and forks of comparisons, told in any order.
+"""Who is tallest, who is older than whom, in which order they stand: chains and forks of comparisons, told in any order.
 
 What is withheld is a pair of people at the two ends of a chain (or at the hub and first leg of a fork).
 """
 
 from functools import lru_cache, partial
 from itertools import permutations
-from math import factorial
+from math import factorial, prod
 from random import Random
 
 from lab.data.world.holdout import withheld
@@ -18,9 +18,12 @@ SCALES = (
     ("older", "younger", "oldest", "youngest"),
     ("faster", "slower", "fastest", "slowest"),
     ("richer", "poorer", "richest", "poorest"),
-    ("heavier", "lighter", "heaviest", "lightest"),
-    ("stronger", "weaker", "strongest", "weakest"),
 )
+
+# Speakers prefer "taller" to "shorter". Were both equally likely, the answer would be a parity of word choices, of
+# which gradient descent sees nothing at first: a small model then learns the order but not its direction.
+PREMISE_UPWARD = 0.8
+QUESTION_UPWARD = 0.75
 
 
 def relation(order: tuple[str, ...], first: str, second: str) -> int:
@@ -38,10 +41,18 @@ def _is_held_out(case: tuple[str, str]) -> bool:
     return withheld("order", *case)
 
 
-def _premise(rng: Random, above: str, below: str, scale: tuple[str, ...]) -> str:
-    if rng.random() < 0.5:
-        return f"{above} is {scale[0]} than {below}."
-    return f"{below} is {scale[1]} than {above}."
+def _premise(rng: Random, above: str, below: str, scale: tuple[str, ...]) -> tuple[str, float]:
+    """One comparison, told in either direction, and the probability of that direction."""
+    if rng.random() < PREMISE_UPWARD:
+        return f"{above} is {scale[0]} than {below}.", PREMISE_UPWARD
+    return f"{below} is {scale[1]} than {above}.", 1 - PREMISE_UPWARD
+
+
+def _end(rng: Random, scale: tuple[str, ...]) -> tuple[bool, str, float]:
+    """Whether a question asks from the top, its superlative, and the probability of asking so."""
+    if rng.random() < QUESTION_UPWARD:
+        return True, scale[2], QUESTION_UPWARD
+    return False, scale[3], 1 - QUESTION_UPWARD
 
 
 def _chain(rng: Random, ends: tuple[str, str], people: int) -> tuple[tuple[str, ...], tuple[str, ...], str, float]:
@@ -49,18 +60,25 @@ def _chain(rng: Random, ends: tuple[str, str], people: int) -> tuple[tuple[str, 
     others = [name for name in FIRST_NAMES if name not in ends]
     order = (ends[0], *rng.sample(others, people - 2), ends[1])
     scale = SCALES[int(rng.random() * len(SCALES))]
-    premises = [_premise(rng, *pair, scale) for pair in zip(order, order[1:], strict=False)]
-    rng.shuffle(premises)
-    middles = factorial(len(others)) // factorial(len(others) - (people - 2))
-    probability = 1 / (middles * len(SCALES) * 2 ** (people - 1) * factorial(people - 1))
-    return order, scale, " ".join(premises), probability
+    told = [_premise(rng, *pair, scale) for pair in zip(order, order[1:], strict=False)]
+    rng.shuffle(told)
+    ways = factorial(len(others)) // factorial(len(others) - (people - 2)) * len(SCALES) * factorial(people - 1)
+    return order, scale, " ".join(text for text, _ in told), prod(p for _, p in told) / ways
 
 
 def _extreme(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
     order, scale, premises, probability = _chain(rng, ends, people)
-    lowest = rng.random() < 0.5
-    word, answer = (scale[3], order[-1]) if lowest else (scale[2], order[0])
-    return Draft(f"{premises} Who is {word}?", f"{premises} So {answer} is {word}.", answer, order, probability / 2)
+    top, word, chosen = _end(rng, scale)
+    answer = order[0] if top else order[-1]
+    return Draft(f"{premises} Who is {word}?", f"{premises} So {answer} is {word}.", answer, order, probability * chosen)
+
+
+def _line_up(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
+    order, scale, premises, probability = _chain(rng, ends, people)
+    top, word, chosen = _end(rng, scale)
+    answer = ", ".join(order if top else reversed(order))
+    question = f"{premises} Order them from the {word}."
+    return Draft(question, f"{premises} From the {word}: {answer}.", answer, order, probability * chosen)
 
 
 def _pair(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
@@ -78,25 +96,29 @@ def _fork(rng: Random, case: tuple[str, str]) -> Draft:
     scale = SCALES[int(rng.random() * len(SCALES))]
     hub_above = rng.random() < 0.5
     # The first leg is told first: shuffling would let two cases make the same text.
-    premises = " ".join(_premise(rng, *((hub, x) if hub_above else (x, hub)), scale) for x in (leg, other))
+    told = [_premise(rng, *((hub, x) if hub_above else (x, hub)), scale) for x in (leg, other)]
     first, second = rng.sample((hub, leg, other), 2)
     if hub not in (first, second):
         answer = "unknown"
     else:
         answer = "yes" if (first == hub) == hub_above else "no"
-    question = f"{premises} Is {first} {scale[0]} than {second}?"
-    probability = 1 / (len(others) * len(SCALES) * 2 * 4 * 6)
+    question = f"{' '.join(text for text, _ in told)} Is {first} {scale[0]} than {second}?"
+    probability = prod(p for _, p in told) / (len(others) * len(SCALES) * 2 * 6)
     return Draft(question, f"{question} {answer}", answer, (hub, leg, other), probability)
 
 
 def templates(weight: float) -> tuple[Template, ...]:
     """The templates of orderings, whose weights add up to `weight`."""
     parts = (
-        ("ordering", "extreme/3", 0.25, 1 / 3, partial(_extreme, 3)),
-        ("ordering", "extreme/4", 0.25, 1 / 4, partial(_extreme, 4)),
-        ("ordering", "pair/3", 0.15, 1 / 2, partial(_pair, 3)),
-        ("ordering", "pair/4", 0.15, 1 / 2, partial(_pair, 4)),
-        ("ordering", "fork", 0.2, 1 / 3, _fork),
+        ("extreme", "extreme/2", 0.10, 1 / 2, partial(_extreme, 2)),
+        ("extreme", "extreme/3", 0.16, 1 / 3, partial(_extreme, 3)),
+        ("extreme", "extreme/4", 0.16, 1 / 4, partial(_extreme, 4)),
+        ("line-up", "line-up/3", 0.10, 1 / 6, partial(_line_up, 3)),
+        ("line-up", "line-up/4", 0.10, 1 / 24, partial(_line_up, 4)),
+        ("pair", "pair/2", 0.06, 1 / 2, partial(_pair, 2)),
+        ("pair", "pair/3", 0.10, 1 / 2, partial(_pair, 3)),
+        ("pair", "pair/4", 0.10, 1 / 2, partial(_pair, 4)),
+        ("fork", "fork", 0.12, 1 / 3, _fork),
     )
     return tuple(
         Template("reasoning", kind, name, weight * share, chance, _ends, _is_held_out, dress)
