@@ -52,7 +52,7 @@ def make_model(folder: Path, shape: str) -> None:
 def make_data(path: Path, rows: int, words: int) -> None:
     """Writes chat rows of about the same length."""
     generator = random.Random(SEED)
-    vocabulary = "the red blue small large cat dog bird house river walks sees likes and with under over near".split()
+    vocabulary = ["the", "red", "blue", "small", "large", "cat", "dog", "bird", "house", "river", "walks", "sees", "with"]
     with path.open("w") as file:
         for _ in range(rows):
             turns = [{"role": role, "content": " ".join(generator.choices(vocabulary, k=words))}
@@ -96,8 +96,8 @@ def reopen(run_id: str, folder: Path, data: Path, backend: str) -> float:
 
     backends.prepare(backend)
     from lab.data.dataset import build
-    from lab.models.tuned import open_run
     from lab.models.loading import load_base
+    from lab.models.tuned import open_run
     from lab.training.evaluate import evaluate
 
     base = load_base(str(folder), quantization="nf4", backend=backend, max_length=1024)

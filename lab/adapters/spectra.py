@@ -1,6 +1,6 @@
 """Singular values of a LoRA update, from its factors."""
 
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,11 +42,10 @@ def spectra(model: torch.nn.Module, adapter: str = "default") -> dict[str, torch
     """
     found = {}
     for name, module in model.named_modules():
-        factors = getattr(module, "lora_A", None)
-        if isinstance(factors, Mapping) or hasattr(factors, "keys"):
-            if adapter in factors:
-                found[name.removeprefix("base_model.model.")] = singular_values(
-                    factors[adapter].weight, module.lora_B[adapter].weight, module.scaling[adapter])
+        layer: Any = module
+        if isinstance(getattr(layer, "lora_A", None), torch.nn.ModuleDict) and adapter in layer.lora_A:
+            found[name.removeprefix("base_model.model.")] = singular_values(
+                layer.lora_A[adapter].weight, layer.lora_B[adapter].weight, layer.scaling[adapter])
     return found
 
 

@@ -19,8 +19,8 @@ class Config:
     adapter: str | None = option(None, "PEFT folder or Hub id of the adapter")
     tuned: str | None = option(None, "instead: folder or Hub id of a full fine-tune, with its base as model")
     model: str | None = option(None, "the base: a model reference; none: the one that the adapter names")
-    device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
-    dtype: str = option("auto", "auto, float32 or bfloat16", choices=("auto", "float32", "bfloat16"))
+    quantization: str = option("none", "number format of the base when the adapter was trained, which PEFT does not record",
+                               choices=("none", "nf4"))
     register: str | None = option(None, "name@alias under which the adapter is registered")
 
 
@@ -43,9 +43,11 @@ def run(config: Config) -> str:
             tempfile.TemporaryDirectory(prefix="lab-") as name:
         run.state([])
         folder = Path(name)
-        kind = "adapter" if config.adapter else "model"
-        take = adopt_adapter if config.adapter else adopt_model
-        facts = take(given, folder, base=config.model, device=config.device, dtype=config.dtype)
+        kind: capsule.Kind = "adapter" if config.adapter else "model"
+        if config.adapter:
+            facts = adopt_adapter(config.adapter, folder, base=config.model, quantization=config.quantization)
+        else:
+            facts = adopt_model(str(config.tuned), folder, base=str(config.model))
         capsule.seal(folder, kind, facts)
         capsule.keep(run, folder, kind, "best", register=config.register)
         table = [{"fact": key, "value": str(value)} for key, value in facts.items() if value is not None]

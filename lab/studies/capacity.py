@@ -10,7 +10,7 @@ from lab.evaluation.intervals import Estimate, over_items
 from lab.studies.point_rows import FACTS, bits, information
 from lab.studies.rules import undecided
 from lab.studies.training_run import Point
-from lab.tracking.hypotheses import Hypothesis, Verdict
+from lab.tracking.hypotheses import Hypothesis, Outcome, Verdict
 from lab.training.evaluate import Evaluation
 
 NAME = "out_of_capacity"
@@ -102,6 +102,6 @@ def _open(reason: str) -> Verdict:
     return undecided(NAME, unit="relative rise", null=NULL, detail=reason)
 
 
-def _verdict(outcome: str, rise: Estimate, detail: str) -> Verdict:
+def _verdict(outcome: Outcome, rise: Estimate, detail: str) -> Verdict:
     return Verdict(name=NAME, outcome=outcome, value=rise.value, unit="relative rise", interval=(rise.low, rise.high),
                    covers=rise.covers, null=NULL, detail=detail)

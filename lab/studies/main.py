@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from lab import options
 from lab.options import option
@@ -42,7 +43,7 @@ def run(config: Config) -> str:
             model=config.model, dataset=config.dataset, facts=config.facts, r=config.r, lr=config.lr,
             steps=config.steps, batch_size=config.batch_size, seed=config.seed, device=config.device,
             dtype=config.dtype, eval_every=max(1, config.steps // 12)))
-        table = [{"study": "finetune", "run": trained, "seconds": round(time.monotonic() - began, 1)}]
+        table: list[dict[str, Any]] = [{"study": "finetune", "run": trained, "seconds": round(time.monotonic() - began, 1)}]
         for entry in registry.ENTRIES:
             study = registry.load(entry.name)
             if hasattr(study, "tour"):

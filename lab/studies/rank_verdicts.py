@@ -10,7 +10,7 @@ from lab.studies.paired import Losses, estimate, left_out, whole
 from lab.studies.point_rows import FACTS
 from lab.studies.rules import exceeds, undecided
 from lab.studies.training_run import Point
-from lab.tracking.hypotheses import Hypothesis, Verdict
+from lab.tracking.hypotheses import Hypothesis, Outcome, Verdict
 
 MARGIN = 0.05
 UNIT = "nats/token"
@@ -100,7 +100,7 @@ def _saturates(points: Sequence[Point], config: Any) -> Verdict:
     assert found is not None
     verdict = exceeds("saturates", found, threshold=MARGIN, unit="share of the fall", null=null,
                       detail="; ".join(filter(None, [f"from r={before} to r={last}", left_out(points)])))
-    turned = {"supported": "refuted", "refuted": "supported", "undecided": "undecided"}
+    turned: dict[Outcome, Outcome] = {"supported": "refuted", "refuted": "supported", "undecided": "undecided"}
     return Verdict(**{**verdict.__dict__, "outcome": turned[verdict.outcome]})
 
 

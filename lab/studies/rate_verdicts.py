@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from lab.evaluation.intervals import Estimate
@@ -9,7 +10,7 @@ from lab.studies.paired import Losses, estimate, left_out, whole
 from lab.studies.rules import undecided
 from lab.studies.training_options import compact
 from lab.studies.training_run import Point
-from lab.tracking.hypotheses import Hypothesis, Verdict
+from lab.tracking.hypotheses import Hypothesis, Outcome, Verdict
 from lab.training.curve_rates import RateFit, best_rate
 
 FACTOR = 2.0
@@ -62,7 +63,7 @@ def _diverges(points: Sequence[Point], config: Any) -> Verdict:
     highest = [p for p in points if p.lr == max(config.lr)]
     lost = len(highest) - len(whole(highest))
     share = lost / len(highest)
-    outcome = "supported" if share == 1 else "refuted" if share == 0 else "undecided"
+    outcome: Outcome = "supported" if share == 1 else "refuted" if share == 0 else "undecided"
     return Verdict(name="highest_diverges", outcome=outcome, value=share, unit="share of trainings", interval=None,
                    covers=f"exact count, {lost} of {len(highest)}", null="0: none diverges", detail=left_out(points))
 
@@ -72,11 +73,11 @@ def _inside(points: Sequence[Point], found: dict[int, RateFit], config: Any) -> 
     rates, results, words = sorted(set(config.lr)), [], []
     worst: Estimate | None = None
     for rank, fit in found.items():
-        outcome, gap = _rank_inside([p for p in points if p.r == rank], rates)
-        results.append(outcome)
+        result, gap = _rank_inside([p for p in points if p.r == rank], rates)
+        results.append(result)
         words.append(f"r={rank}: {fit.words}")
         worst = gap if worst is None or (gap is not None and gap.value < worst.value) else worst
-    outcome = ("refuted" if "refuted" in results else "undecided" if "undecided" in results else "supported")
+    outcome: Outcome = "refuted" if "refuted" in results else "undecided" if "undecided" in results else "supported"
     if worst is None:
         if outcome == "supported":  # both ends diverged for every rank
             return Verdict(name=name, outcome=outcome, value=None, unit="nats/token", interval=None,
@@ -89,8 +90,8 @@ def _inside(points: Sequence[Point], found: dict[int, RateFit], config: Any) -> 
 def _rank_inside(points: Sequence[Point], rates: list[float]) -> tuple[str, Estimate | None]:
     """Returns the outcome for one rank, and the smaller of the two gaps between an end and the best inside."""
     kept = whole(points)
-    lost = {p.lr for p in points} - {p.lr for p in kept} | {p.lr for p in points if p.run_id not in
-                                                            {k.run_id for k in kept}}
+    whole_ids = {p.run_id for p in kept}
+    lost = {p.lr for p in points if p.run_id not in whole_ids}
     inside = [rate for rate in rates[1:-1] if rate not in lost]
     if not inside:
         return "undecided", None
@@ -100,7 +101,7 @@ def _rank_inside(points: Sequence[Point], rates: list[float]) -> tuple[str, Esti
     gaps = []
     for end in (rates[0], rates[-1]):
         if end not in lost:
-            gaps.append(estimate(kept, lambda p: p.lr, [end, best], lambda losses, end=end: _gap(losses, end, best)))
+            gaps.append(estimate(kept, lambda p: p.lr, [end, best], partial(_gap, end=end, best=best)))
     measured = [gap for gap in gaps if gap is not None]
     smallest = min(measured, key=lambda gap: gap.value, default=None)
     if any(gap.high < 0 for gap in measured):
@@ -119,6 +120,7 @@ def _free_of_rank(found: dict[int, RateFit]) -> Verdict:
     if small.best is None or large.best is None or small.interval is None or large.interval is None:
         return undecided(name, unit=unit, null=null, detail=words)
     low, high = large.interval[0] / small.interval[1], large.interval[1] / small.interval[0]
+    outcome: Outcome
     if low > 1 / FACTOR and high < FACTOR:
         outcome = "supported"
     elif high < 1 / FACTOR or low > FACTOR:

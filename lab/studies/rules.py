@@ -1,11 +1,12 @@
 """How a measured estimate becomes a verdict: by its interval, never by its point value alone."""
 
 from lab.evaluation.intervals import Estimate
-from lab.tracking.hypotheses import Verdict
+from lab.tracking.hypotheses import Outcome, Verdict
 
 
 def exceeds(name: str, estimate: Estimate, *, threshold: float, unit: str, null: str, detail: str = "") -> Verdict:
     """Returns supported when the whole interval lies above the threshold, refuted when below, else undecided."""
+    outcome: Outcome
     if estimate.low > threshold:
         outcome = "supported"
     elif estimate.high < threshold:

@@ -21,7 +21,7 @@ from lab.randomness import seed_everything
 from lab.studies.training_options import TrainingOptions, base_quantization
 from lab.tracking import capsule
 from lab.tracking.run import Run
-from lab.training.evaluate import greedy_answers, split_row
+from lab.training.evaluate import Evaluation, greedy_answers, split_row
 from lab.training.finetune import Trained, finetune
 
 SAMPLES = 20
@@ -91,7 +91,7 @@ def train_point(run: Run, setup: Setup, config: TrainingOptions, *, r: int, lr: 
         r: Rank; unused by a full fine-tune.
         lr: Peak learning rate.
     """
-    base, data = setup.base, setup.data
+    base = setup.base
     seed_everything(config.seed)
     original = snapshot(base) if config.method == "full" else None
     model = base.model.requires_grad_(True) if config.method == "full" else attach(
@@ -129,7 +129,7 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
     seconds = time.monotonic() - began
     if trained.diverged_at is not None:
         run.tags({"lab.diverged_at_step": str(trained.diverged_at)})
-    _keep(run, setup, config, model, trained, answers, r=r)
+    _keep(run, setup, config, model, trained, answers)
     run.table("samples", answers.rows)
     _draw(run, config, model, trained, history)
     return Point(run.id, None if config.method == "full" else r, lr, config.seed, trainable, trained, seconds, answers.rows)
@@ -170,7 +170,7 @@ class _Answers:
         return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
-def _keep(run: Run, setup: Setup, config: TrainingOptions, model: Any, trained: Trained, answers: _Answers, *, r: int
+def _keep(run: Run, setup: Setup, config: TrainingOptions, model: Any, trained: Trained, answers: _Answers
           ) -> None:
     """Keeps the last and the best weights where they differ; the model ends up with the best."""
     if trained.best_step == 0:  # diverged before any evaluation: there is nothing that anyone should load
@@ -178,17 +178,18 @@ def _keep(run: Run, setup: Setup, config: TrainingOptions, model: Any, trained: 
     if trained.best_weights:
         if trained.diverged_at is None:
             answers.ask(model, "last")
-            _keep_one(run, setup, config, model, trained.evaluations[-1], "last", r)
+            _keep_one(run, setup, config, model, trained.evaluations[-1], "last")
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name in trained.best_weights:
                     parameter.copy_(trained.best_weights[name])
     answers.ask(model, "best")
-    _keep_one(run, setup, config, model, trained.best, "best", r)
+    _keep_one(run, setup, config, model, trained.best, "best")
 
 
-def _keep_one(run: Run, setup: Setup, config: TrainingOptions, model: Any, evaluation: Any, which: str, r: int) -> None:
-    kind = "model" if config.method == "full" else "adapter"
+def _keep_one(run: Run, setup: Setup, config: TrainingOptions, model: Any, evaluation: Evaluation, which: capsule.Which
+              ) -> None:
+    kind: capsule.Kind = "model" if config.method == "full" else "adapter"
     save = save_model if kind == "model" else save_adapter
     with tempfile.TemporaryDirectory(prefix="lab-") as name:
         folder = Path(name)

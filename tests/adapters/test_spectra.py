@@ -9,7 +9,7 @@ from lab.adapters.spectra import as_grid, effective_rank, singular_values
 def test_singular_values_equal_those_of_the_dense_product():
     generator = torch.Generator().manual_seed(0)
     down, up = torch.randn(3, 20, generator=generator), torch.randn(12, 3, generator=generator)
-    dense = torch.linalg.svdvals((0.5 * up.double() @ down.double()))[:3]
+    dense = torch.linalg.svdvals(0.5 * up.double() @ down.double())[:3]
     torch.testing.assert_close(singular_values(down, up, 0.5), dense, rtol=1e-10, atol=1e-12)
 
 

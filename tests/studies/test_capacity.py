@@ -1,8 +1,7 @@
 import math
 
-from tests.studies.points import ANSWERS, ITEMS, config, evaluation, point
-
 from lab.studies import capacity
+from tests.studies.points import ANSWERS, ITEMS, config, evaluation, point
 
 
 def loss_for(share: float) -> float:

@@ -1,6 +1,5 @@
-from tests.studies.points import config, point
-
 from lab.studies import rank_verdicts
+from tests.studies.points import config, point
 
 
 def decide(points, **changes):

@@ -1,7 +1,6 @@
-from tests.studies.points import point
-
 from lab.studies import rate_verdicts
 from lab.studies.learning_rate import Config
+from tests.studies.points import point
 
 RATES = (1e-4, 1e-3, 1e-2)
 
