@@ -19,6 +19,7 @@ from lab.models.tokenizers import chat_template_sha256, load_tokenizer, tokenize
 
 _PICKLED = "adapter_model.bin"
 _CONFIG = "adapter_config.json"
+_CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 def adopt_adapter(source: str, into: Path, *, base: str | None = None, quantization: str = "none") -> dict[str, Any]:
@@ -113,6 +114,11 @@ def _check_is_lora(source: str, config: dict[str, Any]) -> None:
         raise ModelUnsupported(f"adapter={source} is of type {config.get('peft_type')}; only LORA adapters are taken")
     if config.get("task_type") not in (None, "CAUSAL_LM"):
         raise ModelUnsupported(f"adapter={source} is for {config['task_type']}; only causal language models are taken")
+    start = str(config.get("init_lora_weights", True))
+    if start.startswith(_CHANGE_THE_BASE):
+        raise ModelUnsupported(f"adapter={source} began with init_lora_weights={start}, which changes the base's weights "
+                               "too; save it again as plain LoRA: model.save_pretrained(folder, "
+                               "path_initial_model_for_weight_conversion=…)")
 
 
 def _find_base(source: str, config: dict[str, Any], base: str | None) -> tuple[ModelReference, Path]:
@@ -160,11 +166,18 @@ def _check_fits(source: str, folder: Path, base_folder: Path, base: ModelReferen
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(read_config(base_folder))
+    config = LoraConfig.from_pretrained(str(folder))
+    config.base_model_name_or_path = None  # PEFT would warn of a base under another name
     try:
-        adapted = get_peft_model(model, LoraConfig.from_pretrained(str(folder)), low_cpu_mem_usage=True)
+        adapted = get_peft_model(model, config, low_cpu_mem_usage=True)
     except ValueError as error:
         raise BaseMismatch(f"adapter={source} does not fit {base.given}: {error}") from error
     state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    whole = sorted(name for name in tensors.keys() - state.keys() if "lora_" not in name)
+    if whole:
+        raise ModelUnsupported(f"adapter={source} brings whole weights of its own, {whole[0]} first, as PEFT does for a "
+                               "changed vocabulary; if they are the base's, save it again: "
+                               "model.save_pretrained(folder, save_embedding_layers=False)")
     _check_same_shapes(f"adapter={source}", base.given, {name: tuple(t.shape) for name, t in tensors.items()},
                        {name: tuple(t.shape) for name, t in state.items()})
 

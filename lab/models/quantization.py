@@ -1,11 +1,15 @@
 """QLoRA's number format on the frozen base: bitsandbytes' NF4 with double quantisation (Dettmers et al. 2023)."""
 
+import logging
 from typing import Any
 
 from lab.devices import Placement
 from lab.errors import DependencyMissing, ModelUnsupported
 
 QUANTIZATIONS = ("none", "nf4")
+
+# on CPUs with AVX512-BF16 bitsandbytes complains, whoever imports it, of lacking a kernel that `hold_still` turns off
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def stored_quantization(config: Any) -> str:
@@ -57,10 +61,6 @@ def nf4_config(placement: Placement) -> Any:
 
 def check_bitsandbytes() -> None:
     """Raises DependencyMissing, with what to type, if bitsandbytes cannot be imported."""
-    import logging
-
-    # on CPUs with AVX512-BF16 it complains about a kernel that `hold_still` turns off
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
