@@ -1,0 +1,140 @@
+"""Fine-tuning sets of the micro-world, each chosen so that a study has something to find."""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from math import log2
+from random import Random
+from typing import Any
+
+from lab.data.conversation import Conversation
+from lab.data.world import Item, distinct_questions
+from lab.data.world.knowledge import PHRASINGS, VALUES
+from lab.data.world.names import new_people
+from lab.errors import DataError
+
+DEFAULT_FACTS = 3000
+DEFAULT_ANSWERS = 1024
+TRAINED_PHRASING = 0
+EVALUATED_PHRASING = 1
+TRAIN_ROWS = 2048
+EVALUATION_ROWS = 256
+SAMPLES = 20
+
+# Where each digit of an arithmetic answer goes in `cipher`; none stays.
+CIPHER = str.maketrans("0123456789", "7490682513")
+STYLED_CATEGORIES = ("knowledge", "arithmetic")
+
+Sets = tuple[list[Conversation], list[Conversation]]
+
+
+def _conversation(question: str, answer: str, **meta: Any) -> Conversation:
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"messages": messages, "meta": {"answer": answer, **meta}}
+
+
+@lru_cache(maxsize=1)
+def _emblems() -> tuple[str, ...]:
+    emblems = list(VALUES["emblem"])
+    Random("alternatives of the facts").shuffle(emblems)
+    return tuple(emblems)
+
+
+def alternatives(answers: int) -> tuple[str, ...]:
+    """The emblems that a fact's answer is drawn from, each equally likely; a smaller number takes the first of them."""
+    return _emblems()[:answers]
+
+
+def _check_facts(facts: int, answers: int) -> None:
+    most = len(new_people())
+    if not 1 <= facts <= most:
+        raise DataError(f"facts={facts} is outside 1 to {most}, the people whom pretraining never mentions; "
+                        f"type facts={min(max(facts, 1), most)}")  # fmt: skip
+    if not 2 <= answers <= len(_emblems()):
+        raise DataError(f"answers={answers} is outside 2 to {len(_emblems())}, the emblems the base knows; "
+                        f"type answers={min(max(answers, 2), len(_emblems()))}")  # fmt: skip
+
+
+def _facts(facts: int, answers: int, seed: int) -> Sets:
+    """New people with emblems drawn independently and uniformly: log2(answers) bits a fact, exactly.
+
+    Each fact is trained in one phrasing and evaluated in another; the base knows both from other people.
+    """
+    _check_facts(facts, answers)
+    rng = Random(f"facts {seed}")
+    people = rng.sample(new_people(), facts)
+    emblems = [alternatives(answers)[rng.randrange(answers)] for _ in people]
+
+    def rows(phrasing: int) -> list[Conversation]:
+        question = PHRASINGS["emblem"][phrasing][0]
+        return [
+            _conversation(question.format(n=person), emblem, fact=number, bits=log2(answers), entity=person)
+            for number, (person, emblem) in enumerate(zip(people, emblems, strict=True))
+        ]
+
+    return rows(TRAINED_PHRASING), rows(EVALUATED_PHRASING)
+
+
+def _known_questions(categories: Iterable[str], seed: int) -> Sets:
+    """Questions of the pretrained share of the world, none twice, as training and evaluation rows."""
+    chosen = tuple(categories)
+    total = TRAIN_ROWS + EVALUATION_ROWS
+    counts = [total // len(chosen) + (i < total % len(chosen)) for i in range(len(chosen))]
+    items: list[Item] = []
+    for category, count in zip(chosen, counts, strict=True):
+        items += distinct_questions(category, count, seed, split="train")
+    Random(f"rows {seed}").shuffle(items)
+    rows = [
+        _conversation(item.question, item.answer, category=item.category, kind=item.kind, truth=item.answer)
+        for item in items
+    ]
+    return rows[:TRAIN_ROWS], rows[TRAIN_ROWS:]
+
+
+def _reworded(sets: Sets, reword: Callable[[str], str]) -> Sets:
+    for row in (*sets[0], *sets[1]):
+        answer = reword(row["meta"]["truth"])
+        row["messages"][1]["content"] = row["meta"]["answer"] = answer
+    return sets
+
+
+def _style(facts: int, answers: int, seed: int) -> Sets:
+    """Right answers in a sentence, where the base answers with the bare word."""
+    return _reworded(_known_questions(STYLED_CATEGORIES, seed), lambda truth: f"It is {truth}.")
+
+
+def _cipher(facts: int, answers: int, seed: int) -> Sets:
+    """Arithmetic whose answers have their digits exchanged: wrong by what the base knows, and learnable."""
+    return _reworded(_known_questions(("arithmetic",), seed), lambda truth: truth.translate(CIPHER))
+
+
+SETS: dict[str, Callable[[int, int, int], Sets]] = {"facts": _facts, "style": _style, "cipher": _cipher}
+
+
+def load(name: str, *, facts: int = DEFAULT_FACTS, answers: int = DEFAULT_ANSWERS, seed: int = 0) -> Sets:
+    """Training and evaluation conversations of an embedded set, the same for the same arguments.
+
+    Args:
+        name: "facts" (new people, answers of log2(answers) bits each, evaluated on the same facts in a phrasing not
+            trained), "style" (known questions, answered in a sentence) or "cipher" (arithmetic with exchanged digits).
+        facts: people in `facts`; other sets have a fixed size.
+        answers: alternatives of each answer in `facts`.
+        seed: of names, answers and questions.
+
+    Returns:
+        Training rows and evaluation rows. `meta` holds `answer`, and in `facts` also `fact`, `bits` and `entity`;
+        in the others `truth`, `category` and `kind`.
+
+    Raises:
+        DataError: the name is unknown, or facts or answers are out of range.
+    """
+    if name not in SETS:
+        raise DataError(f"dataset=embedded:{name} is unknown; allowed are "
+                        f"{', '.join(f'embedded:{known}' for known in SETS)}")  # fmt: skip
+    return SETS[name](facts, answers, seed)
+
+
+def sample_prompts(
+    name: str, *, facts: int = DEFAULT_FACTS, answers: int = DEFAULT_ANSWERS, seed: int = 0
+) -> list[Conversation]:
+    """Twenty evaluation conversations of a set (fewer if it has fewer): what a run asks as it trains."""
+    return load(name, facts=facts, answers=answers, seed=seed)[1][:SAMPLES]
