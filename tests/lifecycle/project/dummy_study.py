@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from lab import options
-from lab.errors import DataError
 from lab.options import option
 from lab.tracking.session import execute
+
+STEPS = 300
 
 
 @dataclass(frozen=True)
 class Config:
-    mode: str = option("finish", "how to end", choices=("finish", "raise", "exit", "refuse", "wait", "slow", "early"))
+    mode: str = option("finish", "how to end", choices=("finish", "raise", "exit", "wait", "slow", "early"))
     lr: float = option(2e-4, "a number", above=0)
     text: str = option("a b", "any text")
 
@@ -27,7 +28,7 @@ def run(config: Config) -> str:
     if config.mode == "early":
         wait()
     with open_run("dummy", config, name=f"dummy {config.mode}") as run:
-        for step in range(1500):
+        for step in range(STEPS):
             run.step(step, {"train/loss": float(step)})
         if config.mode == "slow":
             run._series._buffer._send = slowly(run._series._buffer._send)
@@ -43,8 +44,6 @@ def end(mode: str) -> None:
         raise ValueError("as told")
     if mode == "exit":
         sys.exit(0)
-    if mode == "refuse":
-        raise DataError("row 17 is broken")
     if mode in ("wait", "slow"):
         wait()
 
