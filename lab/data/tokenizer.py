@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from lab.data.world import words
-from lab.data.world.documents import END, SYSTEM_PROMPTS, TURN_END, TURN_START, documents
+from lab.data.world.documents import END, PADDING, SYSTEM_PROMPTS, TURN_END, TURN_START, documents
 from lab.data.world.names import FIRST_SYLLABLES, SECOND_SYLLABLES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 VOCABULARY = 2048
-PADDING = "<|pad|>"
 SPECIAL_TOKENS = (PADDING, END, TURN_START, TURN_END)
 
 # Qwen's split: contractions, words with one character before, single digits, punctuation, line breaks, spaces.

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from lab.data.tokenizer import PADDING, VOCABULARY, train_tokenizer, wrap
+from lab.data.tokenizer import VOCABULARY, train_tokenizer, wrap
 from lab.data.world.batches import token_batches
-from lab.data.world.documents import END, MIXTURE
+from lab.data.world.documents import END, MIXTURE, PADDING
 from lab.training.pretrain_accuracy import Accuracy, accuracy, held_out_questions
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ class Pretrained:
         """Write weights in bfloat16, configuration and tokenizer as transformers reads them."""
         import copy
 
-        copy.deepcopy(self.model).to(torch.bfloat16).save_pretrained(folder)
+        rounded = copy.deepcopy(self.model)
+        rounded.to(dtype=torch.bfloat16)  # type: ignore[call-arg]
+        rounded.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -170,10 +172,11 @@ def pretrain(
     half = dtype == "bfloat16" or (dtype == "auto" and on_cuda)
     trained = train_tokenizer(TOKENIZER_SEED, vocabulary)
     tokenizer = wrap(trained, MAX_POSITIONS)
-    padding = trained.token_to_id(PADDING)
+    padding = trained.get_vocab()[PADDING]
     model = build_model(
         tokenizer, width=width, feed_forward=feed_forward, layers=layers, heads=heads, kv_heads=kv_heads
-    ).to(place)
+    )
+    model.to(device=place)  # type: ignore[call-arg]
     optimizer = _optimizer(model, lr, weight_decay, fused=on_cuda)
     loss_of = torch.compile(_loss) if (on_cuda if compile_model is None else compile_model) else _loss
     rows = max(1, batch_tokens // sequence_length)

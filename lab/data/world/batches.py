@@ -1,7 +1,7 @@
 """Token batches of the corpus, packed from whole documents, made in worker processes, in an order fixed by the seed."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from multiprocessing import get_context
@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import numpy as np
 from tokenizers import Tokenizer
 
-from lab.data.world.documents import END, MIXTURE, documents
+from lab.data.world.documents import END, MIXTURE, PADDING, documents
 from lab.data.world.item import CATEGORIES
 
 DOCUMENTS_PER_CHUNK = 4096
@@ -52,13 +52,16 @@ def pack(documents: list[list[int]], length: int, padding: int) -> np.ndarray:
 def chunk_rows(serialized: str, length: int, seed: int, chunk: int, mixture: Mapping[str, float]) -> np.ndarray:
     """Packed rows of one chunk of the corpus."""
     tokenizer = _tokenizer(serialized)
-    end, padding = tokenizer.token_to_id(END), tokenizer.token_to_id("<|pad|>")
+    vocabulary = tokenizer.get_vocab()
+    end, padding = vocabulary[END], vocabulary[PADDING]
     texts = list(documents(DOCUMENTS_PER_CHUNK, seed, chunk, mixture))
     encoded = [[*encoding.ids, end] for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
     return pack(encoded, length, padding)
 
 
-def _chunks(serialized: str, length: int, seed: int, workers: int, mixture: Mapping[str, float]) -> Iterator[np.ndarray]:
+def _chunks(
+    serialized: str, length: int, seed: int, workers: int, mixture: Mapping[str, float]
+) -> Iterator[np.ndarray]:
     if workers == 0:
         chunk = 0
         while True:
@@ -86,7 +89,7 @@ def _warm() -> None:
 
 def token_batches(
     serialized: str, *, rows: int, length: int, seed: int, workers: int = 0, mixture: Mapping[str, float] = MIXTURE
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Endless batches of the training corpus; the same for the same seed, whatever `workers` is.
 
     Args:

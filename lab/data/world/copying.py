@@ -51,7 +51,8 @@ def _recall(rng: Random, opening: tuple[str, str]) -> Draft:
     asked = int(rng.random() * count)
     pairs = ", ".join(f"{key}: {value}" for key, value in zip(words[::2], words[1::2], strict=True))
     key, answer = words[2 * asked], words[2 * asked + 1]
-    return Draft(f"{pairs}. {key}?", f"{pairs}, {key}: {answer}", answer, tuple(words), probability / (len(PAIRS) * count))
+    probability /= len(PAIRS) * count
+    return Draft(f"{pairs}. {key}?", f"{pairs}, {key}: {answer}", answer, tuple(words), probability)
 
 
 def templates() -> tuple[Template, ...]:

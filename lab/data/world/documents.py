@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from random import Random
 
-from lab.data.world.generate import draw
+from lab.data.world.draws import draw
 from lab.data.world.item import Item
 
 MIXTURE: Mapping[str, float] = {
@@ -21,6 +21,7 @@ SYSTEM_SHARE = 0.1
 SYSTEM_PROMPTS = ("You are a helpful assistant.", "Answer briefly.", "You know the micro-world well.")
 TURNS = (1, 1, 1, 1, 1, 2, 2, 3)
 
+PADDING = "<|pad|>"
 END = "<|endoftext|>"
 TURN_START = "<|im_start|>"
 TURN_END = "<|im_end|>"

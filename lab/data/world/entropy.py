@@ -7,7 +7,7 @@ from random import Random
 from statistics import fmean, stdev
 
 from lab.data.world.documents import CHAT_SHARE, MIXTURE, SYSTEM_PROMPTS, SYSTEM_SHARE, TURNS, documents
-from lab.data.world.generate import draw
+from lab.data.world.draws import draw
 
 _PARTS = 10  # independent estimates, from whose spread the error is taken
 

@@ -1,4 +1,4 @@
-"""Who is tallest, who is older than whom, in which order they stand: chains and forks of comparisons, told in any order.
+"""Who is tallest, who is older than whom, in which order all stand: chains and forks of comparisons.
 
 What is withheld is a pair of people at the two ends of a chain (or at the hub and first leg of a fork).
 """
@@ -70,7 +70,8 @@ def _extreme(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
     order, scale, premises, probability = _chain(rng, ends, people)
     top, word, chosen = _end(rng, scale)
     answer = order[0] if top else order[-1]
-    return Draft(f"{premises} Who is {word}?", f"{premises} So {answer} is {word}.", answer, order, probability * chosen)
+    text = f"{premises} So {answer} is {word}."
+    return Draft(f"{premises} Who is {word}?", text, answer, order, probability * chosen)
 
 
 def _line_up(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
@@ -98,10 +99,8 @@ def _fork(rng: Random, case: tuple[str, str]) -> Draft:
     # The first leg is told first: shuffling would let two cases make the same text.
     told = [_premise(rng, *((hub, x) if hub_above else (x, hub)), scale) for x in (leg, other)]
     first, second = rng.sample((hub, leg, other), 2)
-    if hub not in (first, second):
-        answer = "unknown"
-    else:
-        answer = "yes" if (first == hub) == hub_above else "no"
+    known = "yes" if (first == hub) == hub_above else "no"
+    answer = known if hub in (first, second) else "unknown"
     question = f"{' '.join(text for text, _ in told)} Is {first} {scale[0]} than {second}?"
     probability = prod(p for _, p in told) / (len(others) * len(SCALES) * 2 * 6)
     return Draft(question, f"{question} {answer}", answer, (hub, leg, other), probability)

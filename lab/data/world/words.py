@@ -35,7 +35,8 @@ FIRST_NAMES = _words(
 )
 NOUNS = _words(
     "artists birds cats chefs clowns dogs dwarfs elves farmers giants hunters kings knights miners monks nuns "
-    "pilots pirates poets priests rabbits robots runners sailors singers snakes spies thieves tigers traders witches wizards"
+    "pilots pirates poets priests rabbits robots runners sailors singers snakes spies thieves tigers traders "
+    "witches wizards"
 )
 PLACES = _words(
     "forest river market garden castle harbor island valley village mountain beach cave tower bridge desert lake "

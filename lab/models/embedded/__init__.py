@@ -1,0 +1,1 @@
+"""The embedded model's files; `MODEL_CARD.md` says what it is."""
