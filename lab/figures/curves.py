@@ -51,8 +51,8 @@ def curve_fit(steps: Any, loss: Any, fits: Mapping[str, tuple[Any, Any]], ax: Ax
     # a band up to many times the loss (a floor that is not identified) must not flatten the curve
     low, high = np.nanmin(loss), np.nanmax(loss)
     bottom = min([low] + [end for end in (*(floor or ()), known_floor) if end is not None])
-    ax.set_ylim(bottom - 0.06 * (high - bottom or 1), high + 0.1 * (high - bottom or 1))
-    legend(ax)
+    ax.set_ylim(bottom - 0.06 * (high - bottom or 1), high + 0.5 * (high - bottom or 1))  # room for the legend
+    legend(ax, loc="upper right")
     return ax
 
 

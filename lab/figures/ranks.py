@@ -82,7 +82,7 @@ def learned_bits_by_rank(ranks: Any, bits: Any, ax: Axes | None = None, *, inter
     if repeated:
         _single_seeds(ax, ranks, bits)
     ends = [float(np.nanmax(bits))] + ([] if intervals is None else [float(np.nanmax(as_floats(intervals)))])
-    ceiling = 1.15 * max([*ends, total or 0.0])
+    ceiling = 1.5 * max([*ends, total or 0.0])  # room for the legend above everything
     if total is not None:
         reference(ax, total, f"{total:,.0f} bits in the data")
     if parameters is not None:
@@ -93,12 +93,12 @@ def learned_bits_by_rank(ranks: Any, bits: Any, ax: Axes | None = None, *, inter
                     marker="_" if len(distinct) == 1 else "")
         else:
             ax.plot([], [], linestyle="--", linewidth=1.2, color=color(1), label=f"{text}: {held.min():,.0f} or more")
-    mark_diverged(ax, ranks[~np.isfinite(bits)])
+    mark_diverged(ax, ranks[~np.isfinite(bits)], height=0.03)
     around(ax, distinct)
     ax.set_ylim(min(0.0, float(np.nanmin(bits))), ceiling)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     log_ticks(ax.xaxis, distinct)
-    legend(ax)
+    legend(ax, loc="upper left")
     return ax
 
 
@@ -132,9 +132,9 @@ def around(ax: Axes, values: np.ndarray) -> None:
     ax.set_xlim(low / room, high * room)
 
 
-def mark_diverged(ax: Axes, x: np.ndarray) -> None:
-    """Crosses at the top of the axes for trainings that diverged."""
+def mark_diverged(ax: Axes, x: np.ndarray, *, height: float = 0.97) -> None:
+    """Crosses at this height of the axes, else at the top, for trainings that diverged."""
     if len(x):
         named = "diverged" in ax.get_legend_handles_labels()[1]
-        ax.plot(x, np.full(len(x), 0.97), linestyle="", marker="X", markersize=8, color=color(1), clip_on=False,
+        ax.plot(x, np.full(len(x), height), linestyle="", marker="X", markersize=8, color=color(1), clip_on=False,
                 transform=ax.get_xaxis_transform(), label=None if named else "diverged", zorder=4)

@@ -29,7 +29,7 @@ def plain(value: float) -> str:
 def step_axis(ax: Axes, label: str = "optimiser step") -> None:
     """An x axis of whole steps."""
     ax.set_xlabel(label)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10], integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
 
 

@@ -98,7 +98,7 @@ def row(reading: Reading) -> dict[str, Any]:
         "floor, high": high,
         "floor identified": None if power.problem else power.floor_identified,
         "known floor": reading.known_floor[0] if reading.known_floor else None,
-        "exponent": power.shape,
+        "exponent": power.shape if power.shape_identified else None,
         "error, power law": compared.power_error,
         "error, exponential": compared.exponential_error,
         "better": compared.problem or compared.better,

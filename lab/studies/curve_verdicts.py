@@ -1,7 +1,7 @@
 """What loss curves are asked, and the rules that answer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lab.studies.curve_readings import Reading
@@ -12,6 +12,7 @@ from lab.training import curve_fits, curve_overfitting, curve_plateau
 from lab.training.curve_laws import EXPONENTIAL, POWER
 
 NEAR = 0.05
+MOST_SAID = 3  # runs whose words stand in a verdict
 NOISE = "noise along the curve of the run named, no other seeds"
 UNIT = "nats/token"
 
@@ -72,7 +73,7 @@ def _tail(hypothesis: Hypothesis, readings: Sequence[Reading]) -> Verdict:
         return undecided(hypothesis.name, unit="ratio", null=hypothesis.null, detail=_problems(readings))
     said = [{POWER.name: True, EXPONENTIAL.name: False}.get(r.comparison.better) for r in usable]
     ratios = [math.log(_positive(r.comparison.exponential_error) / _positive(r.comparison.power_error)) for r in usable]
-    detail = "; ".join(f"{r.source.name}: {r.comparison.words}" for r in usable)
+    detail = _in_words((r, r.comparison.words) for r in usable)
     return Verdict(hypothesis.name, _every(said), math.exp(sum(ratios) / len(ratios)), "exponential's error / power law's",
                    None, f"{len(usable)} of {len(readings)} runs, no interval", hypothesis.null, detail)
 
@@ -91,7 +92,7 @@ def _floor(hypothesis: Hypothesis, readings: Sequence[Reading]) -> Verdict:
         near = high <= NEAR * float(reading.fitted.values[-1])
         said.append((True if low > 0 else False if near else None) if reading.power.floor_identified else None)
     lowest = min(range(len(usable)), key=lambda i: gaps[i][0])
-    detail = "; ".join(f"{r.source.name}: {r.power.words}, entropy {r.known_floor[0]:.3g} ({r.known_floor[1]})"
+    detail = _in_words((r, f"{r.power.words}, entropy {r.known_floor[0]:.3g} ({r.known_floor[1]})")
                        for r in usable if r.known_floor)
     value, *interval = gaps[lowest]
     return Verdict(hypothesis.name, _every(said), value, f"{UNIT} above the entropy", (interval[0], interval[1]),
@@ -101,9 +102,9 @@ def _floor(hypothesis: Hypothesis, readings: Sequence[Reading]) -> Verdict:
 def _overfits(hypothesis: Hypothesis, readings: Sequence[Reading]) -> Verdict:
     usable = [r for r in readings if not r.overfitting.problem]
     if not usable:
-        detail = "; ".join(f"{r.source.name}: {r.overfitting.problem}" for r in readings)
+        detail = _in_words((r, r.overfitting.problem) for r in readings)
         return undecided(hypothesis.name, unit=UNIT, null=hypothesis.null, detail=detail)
-    detail = "; ".join(f"{r.source.name}: {r.overfitting.words}" for r in usable)
+    detail = _in_words((r, r.overfitting.words) for r in usable)
     outcome = _every([r.overfitting.overfits for r in usable])
     changes = [(r, r.overfitting.held_out) for r in usable if r.overfitting.held_out is not None]
     if not changes:
@@ -116,10 +117,10 @@ def _overfits(hypothesis: Hypothesis, readings: Sequence[Reading]) -> Verdict:
 def _plateau(hypothesis: Hypothesis, readings: Sequence[Reading]) -> Verdict:
     usable = [r for r in readings if not r.plateau.problem]
     if not usable:
-        detail = "; ".join(f"{r.source.name}: {r.plateau.problem}" for r in readings)
+        detail = _in_words((r, r.plateau.problem) for r in readings)
         return undecided(hypothesis.name, unit="step", null=hypothesis.null, detail=detail)
     steps = [r.plateau.step for r in usable]
-    detail = "; ".join(f"{r.source.name}: {r.plateau.words}" for r in usable)
+    detail = _in_words((r, r.plateau.words) for r in usable)
     known = [float(step) for step in steps if step is not None]
     outcome = _every([step is not None for step in steps])
     return Verdict(hypothesis.name, outcome, max(known) if known else None, "step", None,
@@ -127,7 +128,13 @@ def _plateau(hypothesis: Hypothesis, readings: Sequence[Reading]) -> Verdict:
 
 
 def _problems(readings: Sequence[Reading]) -> str:
-    return "; ".join(f"{r.source.name}: {r.power.problem or 'entropy of the data unknown'}" for r in readings)
+    return _in_words((r, r.power.problem or "entropy of the data unknown") for r in readings)
+
+
+def _in_words(said: Iterable[tuple[Reading, str]]) -> str:
+    lines = [f"{reading.source.name}: {words}" for reading, words in said]
+    more = f"; and {len(lines) - MOST_SAID} more in the table" if len(lines) > MOST_SAID else ""
+    return "; ".join(lines[:MOST_SAID]) + more
 
 
 def _positive(error: float | None) -> float:

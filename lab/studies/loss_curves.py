@@ -15,6 +15,7 @@ LIMITS = [
     "All held-out points of a run share their rows; which rows were held out moves the floor, and is in no interval.",
     "A spike may be a batch that is harder than others, and nothing that the optimiser did.",
 ]
+MOST_SOURCES = 12  # named in the report; the table has all
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def run(config: Config) -> str:
         sections = _record(run, readings)
         curve_figures.draw(run, readings, config)
         close(run, curve_verdicts.verdicts(stated, readings), Report(
-            question=QUESTION, table=table, limits=LIMITS, sources=[s.run_id for s in sources], sections=sections,
-            next=_next(sources), prediction=config.predict))
+            question=QUESTION, table=table, limits=LIMITS, sections=sections, next=_next(sources),
+            sources=[source.run_id for source in sources[:MOST_SOURCES]], prediction=config.predict))
         return run.id
 
 
@@ -80,10 +81,10 @@ def _record(run: Any, readings: list[Any]) -> list[tuple[str, str]]:
         run.table("spikes", found)
     if len(readings) == 1 and readings[0].usable:
         power, compared = readings[0].power, readings[0].comparison
-        run.summary({"curves/floor_nats": power.floor, "curves/exponent": power.shape,
-                     "curves/error_power_law_nats": compared.power_error,
+        exponent = {"curves/exponent": power.shape} if power.shape_identified else {}
+        run.summary({"curves/floor_nats": power.floor, "curves/error_power_law_nats": compared.power_error,
                      "curves/error_exponential_nats": compared.exponential_error,
-                     "curves/spikes": float(len(readings[0].spikes.found))})
+                     "curves/spikes": float(len(readings[0].spikes.found)), **exponent})
     words = [f"- **{r.source.name}**: {r.power.words}. {r.comparison.words}. {r.plateau.words}. {r.overfitting.words}. "
              f"Train loss: {r.smoothed.method}; {r.spikes.problem or f'{len(r.spikes.found)} spikes'}." for r in readings]
     sections = [("In words", "\n".join(words))]

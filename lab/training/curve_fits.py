@@ -28,7 +28,8 @@ class FloorFit:
 
     Losses are nats per token; `amplitude` and `shape` belong to steps as counted by the run: the power law's exponent,
     the exponential's time constant in steps. The intervals cover the noise along this one curve, no other seeds.
-    The floor is identified if its interval spans at most a quarter of the last loss.
+    The floor is identified if its interval spans at most a quarter of the last loss, the shape if its interval ends
+    inside the range of shapes tried.
     """
 
     law: Law
@@ -43,6 +44,7 @@ class FloorFit:
     shape_interval: tuple[float, float] | None = None
     amplitude: float | None = None
     floor_identified: bool = False
+    shape_identified: bool = False
 
     @property
     def words(self) -> str:
@@ -179,5 +181,6 @@ def fit_floor(
         shape=fit.shape * scale,
         shape_interval=(shape_interval[0] * scale, shape_interval[1] * scale),
         amplitude=law.amplitude_in_steps(fit.amplitude, fit.shape, fit.last_step),
+        shape_identified=law.shapes[0] < shape_interval[0] and shape_interval[1] < law.shapes[-1],
         floor_identified=high - low <= WIDEST_SHARE * float(losses[-1]),
     )

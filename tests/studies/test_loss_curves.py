@@ -44,7 +44,8 @@ def record(name, held_out, *, config=None, train=None, spike=None, study="finetu
             values = {}
             if step > 0:
                 loss = (train or held_out)(float(step)) + 0.02 * rng.standard_normal() + (3.0 if step == spike else 0.0)
-                values = {"train/loss": float(loss) if step <= until else float("nan"), "train/grad_norm": 1.0 + (step == spike)}
+                values = {"train/loss": float(loss) if step <= until else float("nan"),
+                          "train/grad_norm": 1.0 + (step == spike)}
             if held_out is not None and step in EVAL and step <= until:
                 values["eval/loss"] = float(held_out(float(step)) + 0.002 * rng.standard_normal())
             run.step(step, values)
@@ -192,6 +193,26 @@ def test_a_run_without_losses_and_an_unknown_run_are_errors():
         loss_curves.run(loss_curves.Config(run_ids=("0123456789abcdef",)))
     with pytest.raises(OptionError, match="run_ids"):
         loss_curves.run(loss_curves.Config())
+
+
+def test_many_runs_still_fit_into_one_note():
+    from lab.tracking.lookup import find
+    from lab.tracking.rows import table
+    from lab.tracking.run import open_run
+
+    def curve(run, rank, rng):
+        for step in EVAL:
+            loss = power(0.1 * rank)(float(step)) + 0.01 * rng.standard_normal()
+            run.step(int(step), {"eval/loss": float(loss), "train/loss": float(loss)})
+
+    with open_run("lora_rank", Training(), name="parent") as parent:
+        for rank in range(1, 15):
+            with open_run("lora_rank", Training(r=rank), name=f"lora_rank r={rank} lr=1e-3 seed=0") as child:
+                curve(child, rank, np.random.default_rng(rank))
+    run_id = loss_curves.run(loss_curves.Config(run_ids=(parent.id,)))
+    assert len(table(run_id, "curves")) == 14
+    tags = find(run_id).data.tags
+    assert len(tags["mlflow.note.content"]) <= 8000 and "and 11 more in the table" in tags["mlflow.note.content"]
 
 
 def test_names_are_shortened_to_what_tells_them_apart():
