@@ -218,11 +218,20 @@ class History:
         return found
 
 
+def _as_rows(batches: list[list[int]]) -> np.ndarray:
+    """Returns the rows that each step trained on, [steps, rows], -1 where a batch was smaller."""
+    rows = np.full((len(batches), max(map(len, batches), default=0)), -1, dtype=np.int32)
+    for step, batch in enumerate(batches):
+        rows[step, :len(batch)] = batch
+    return rows
+
+
 def _draw(run: Run, config: TrainingOptions, model: Any, trained: Trained, history: History) -> None:
     arrays = history.arrays()
     figure, axes = panels(4)
     training_panel(axes, arrays, diverged_at=trained.diverged_at)
-    run.figure("training", figure, {name.replace("/", "."): values for name, values in arrays.items()})
+    kept = {name.replace("/", "."): values for name, values in arrays.items()}
+    run.figure("training", figure, {**kept, "batches": _as_rows(trained.batches)})
     if config.method != "full" and trained.best_step:
         grid, roles = as_grid(spectra(model))
         run.figure("singular_values", singular_values(grid, roles), {"singular_values": grid, "modules": np.array(roles)})
