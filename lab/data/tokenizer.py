@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -106,8 +105,3 @@ def wrap(tokenizer: Tokenizer, max_length: int = 1024) -> "PreTrainedTokenizerFa
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )
-
-
-def embedded_folder() -> Path:
-    """Where the embedded model and its tokenizer lie in the package."""
-    return Path(__file__).resolve().parent.parent / "models" / "embedded"
