@@ -88,7 +88,7 @@ def learned_bits_by_rank(ranks: Any, bits: Any, ax: Axes | None = None, *, inter
     if parameters is not None:
         held = bits_per_parameter * np.array([as_floats(parameters)[ranks == rank].mean() for rank in distinct])
         text = f"{bits_per_parameter:g} bits per trainable parameter"
-        if held.min() <= ceiling:
+        if held.min() <= 0.8 * ceiling:
             ax.plot(distinct, held, linestyle="--", linewidth=1.2, color=color(1), label=text, zorder=1,
                     marker="_" if len(distinct) == 1 else "")
         else:

@@ -18,7 +18,9 @@ class LawComparison:
 
     `better` is `power law` or `exponential` only if its error is the smaller one and noise around the other law would
     give it so great an advantage in at most 2.5 % of curves; otherwise `undecided`. The p-values are those shares. If
-    there are too few points, `problem` says so and the numbers are None.
+    there are too few points, `problem` says so and the numbers are None. In the simulations of
+    `benchmarks/curve_coverage.py` the wrong law was preferred in 0 to 3 % of curves; with few noisy points a true power
+    law mostly stays undecided.
     """
 
     points: int

@@ -3,7 +3,9 @@
 The intervals invert a test: a floor (or shape) stays in the interval if, were it the truth, block-bootstrap noise
 around the best curve with that value would often make the free fit win by as much as it did (the grid bootstrap,
 Hansen 1999). Percentiles of refitted floors do worse: floor, exponent and slow noise trade against one another.
-Coverage of the nominal 95 % intervals is simulated by `benchmarks/curve_coverage.py`.
+With AR(1) noise of correlation 0 to 0.8 and 8 to 40 points, nominal 95 % intervals covered the floor in 91 to 99.7 %
+of simulated curves and the exponent in 90 to 99 % (`benchmarks/curve_coverage.py`); heteroscedastic noise and curves
+that follow neither law are not covered by that.
 """
 
 from collections.abc import Callable
