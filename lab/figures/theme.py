@@ -8,7 +8,6 @@ from matplotlib.lines import Line2D
 # Okabe and Ito (2008), in the order in which neighbours differ most; the yellow is left out, too pale for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
 SEQUENTIAL = "cividis"
-DIVERGING = "PuOr"
 MUTED = "#7F7F7F"
 WARNING = "#D55E00"
 DPI = 150

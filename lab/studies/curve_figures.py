@@ -11,6 +11,7 @@ from lab.figures.layout import panels
 from lab.figures.training import loss_curve
 from lab.studies.curve_readings import Reading
 from lab.tracking.run import Run
+from lab.training.curve_laws import EXPONENTIAL, POWER
 
 MOST_SINGLE = 12
 
@@ -71,7 +72,7 @@ def _number(value: Any) -> float | None:
 
 def _alone(run: Run, reading: Reading, name: str) -> None:
     source, fitted = reading.source, reading.fitted
-    figure, axes = panels(2, width=5.6, height=4.2)
+    figure, axes = panels(3, columns=3, width=5.2, height=4.2)
     loss_curve(source.train.steps, source.train.values, source.held_out.steps, source.held_out.values, axes[0],
                smooth=reading.smoothed.smooth, diverged_at=source.train.diverged_at,
                spikes=[spike.step for spike in reading.spikes.found])
@@ -91,4 +92,15 @@ def _alone(run: Run, reading: Reading, name: str) -> None:
     curve_fit(fitted.steps, fitted.values, fits, axes[1], floor=reading.power.floor_interval,
               floor_words=reading.power.words, known_floor=reading.known_floor[0] if reading.known_floor else None)
     axes[1].set_title(reading.power.problem or f"{source.held_out_is}, and the laws fitted to it", loc="left")
+    arrays |= _predicted(reading, axes[2])
     run.figure(name, figure, arrays)
+
+
+def _predicted(reading: Reading, ax: Any) -> dict[str, np.ndarray]:
+    """Draws the laws fitted to the early points alone, which the comparison judges by the late ones."""
+    fitted, compared = reading.fitted, reading.comparison
+    lines = dict(zip((POWER.name, EXPONENTIAL.name), compared.early_fits or (), strict=False))
+    curve_fit(fitted.steps, fitted.values, {name: (fitted.steps, line) for name, line in lines.items()}, ax,
+              predicted_from=compared.held_back_from)
+    ax.set_title(compared.problem or f"which law predicts the end: {compared.better}", loc="left")
+    return {f"early.{name}": line for name, line in lines.items()}
