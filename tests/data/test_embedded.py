@@ -64,7 +64,7 @@ def test_the_default_is_three_thousand_facts_of_ten_bits():
 
 def test_the_answers_are_words_the_base_knows():
     known = {attributes(name)["emblem"].split()[0] for name in world_people()}
-    assert {answer.split()[0] for answer in embedded.alternatives(1024)} == known
+    assert known == {answer.split()[0] for answer in embedded.alternatives(1024)}
 
 
 def test_style_keeps_the_truth_and_cipher_exchanges_every_digit():
