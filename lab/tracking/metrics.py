@@ -2,13 +2,16 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lab.errors import TrackingError
+from lab.tracking.store import shown
 
 BATCH = 1000  # values MLflow takes at once
 _ATTEMPTS = 3
+_PATIENCE = 60.0  # seconds
 
 
 class Point(NamedTuple):
@@ -66,13 +69,15 @@ class MetricBuffer:
         Raises:
             TrackingError: The store refused several times; the points are kept.
         """
-        for attempt in range(_ATTEMPTS):
+        began = time.monotonic()
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._drain()
             except Exception as error:
-                if attempt == _ATTEMPTS - 1:
+                # A server that is away has been tried for minutes by MLflow itself before this.
+                if attempt == _ATTEMPTS or time.monotonic() - began > _PATIENCE:
                     raise TrackingError(
-                        f"{len(self._pending)} metric values could not be recorded: {error}"
+                        f"{len(self._pending)} metric values could not be recorded: {shown(str(error))[:1000]}"
                     ) from error
 
     def close(self) -> None:
@@ -107,5 +112,6 @@ class MetricBuffer:
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
-            print(f"warning: metrics are kept and sent again, the store did not take them: {error}", file=sys.stderr)
+            why = shown(str(error))[:300]
+            print(f"warning: metrics are kept and sent again, the store did not take them: {why}", file=sys.stderr)
         self._warned = True

@@ -61,7 +61,8 @@ def start(
         if _adopted is not None and not nested:
             run = client(uri).get_run(_adopted)
             client(uri).update_run(_adopted, status="RUNNING", name=name)
-            own_tags = {}
+            # MLflow keeps the address of the project's repository as it is, with any token in it.
+            own_tags = {tag: shown(text) for tag, text in run.data.tags.items() if shown(text) != text}
         else:
             run, own_tags = _create(client(uri), uri, name, parent_id)
         try:

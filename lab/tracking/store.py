@@ -122,12 +122,18 @@ def _client(uri: str) -> "MlflowClient":
     ensure_store(uri)
     from mlflow import MlflowClient
 
-    if not sys.stderr.isatty():
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    _quieten()
     try:
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
     except _store_errors() as error:
         raise TrackingError(f"the tracking store {shown(uri)} cannot be opened: {shown(str(error))[:1000]}") from error
+
+
+def _quieten() -> None:
+    """Studies print their own links; MLflow's hold the password of the URI, and its bars are for terminals."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def _store_errors() -> tuple[type[Exception], ...]:

@@ -155,3 +155,42 @@ def test_lineage_can_be_followed_both_ways(any_store: str, tmp_path: Path) -> No
     tags = client().get_run(asking.id).data.tags
     assert tags["lab.source_run_id"] == f"{kept[1]},{kept[16]}"
     assert len(client().get_run(asking.id).inputs.model_inputs) == 2
+
+
+def test_the_password_of_a_store_is_nowhere(
+    server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from lab.tracking.report import Report, next_command
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.replace("//", "//me:secret@"))
+    monkeypatch.setattr(sys, "orig_argv", ["python", f"--store={server.replace('//', '//me:secret@')}"])
+    with pytest.raises(OSError), open_run("dummy", Config(), name="dummy") as run:
+        run.report(Report("Does it?", [], [], [run.id], [next_command("ask", run_ids=run.id)]))
+        folder = adapter(tmp_path / "adapter")
+        seal(folder, "adapter", {"step": 0})
+        capsule.keep(run, folder, "adapter", "best")
+        raise OSError(f"{os.environ['MLFLOW_TRACKING_URI']} is away")
+    found = client().get_run(run.id)
+    assert found.data.tags["lab.error"] == f"OSError: {server} is away"
+    client().download_artifacts(run.id, "", str(tmp_path))
+    texts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    model = client().get_logged_model(found.data.tags["lab.model.adapter"])
+    assert "secret" not in repr((found.to_dictionary(), model.to_dictionary(), texts, capfd.readouterr()))
+
+
+def test_the_run_of_mlflow_run_is_adopted(any_store: str) -> None:
+    from mlflow.entities import Param, RunTag
+
+    from lab.tracking import opening
+
+    waiting = client().create_run("0", run_name="old name").info.run_id
+    tag = RunTag("mlflow.gitRepoURL", "https://token@github.com/x/y")
+    client().log_batch(waiting, params=[Param("lr", "0.0002")], tags=[tag])
+    opening.adopt(waiting)
+    with open_run("dummy", Config(), name="new name") as run, open_run("dummy", Config(), name="child") as child:
+        child.step(0, {"train/loss": 1.0})
+    found = client().get_run(waiting)
+    assert (run.id, found.info.run_name, found.info.status) == (waiting, "new name", "FINISHED")
+    assert (found.data.params["lr"], found.data.params["r"]) == ("0.0002", "8")
+    assert found.data.tags["mlflow.gitRepoURL"] == "https://github.com/x/y"
+    assert client().get_run(child.id).data.tags["mlflow.parentRunId"] == waiting

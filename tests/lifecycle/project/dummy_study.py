@@ -35,6 +35,7 @@ def run(config: Config) -> str:
         with open_run("dummy", config, name="child") as child:
             child.step(0, {"train/loss": 2.0})
             end(config.mode)
+    assert not {"torch", "transformers"} & sys.modules.keys()
     print(f"finished {run.id}")
     return run.id
 
