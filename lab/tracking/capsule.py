@@ -18,7 +18,7 @@ from lab.tracking.lookup import RunReference, Which, find, resolve
 from lab.tracking.opening import children
 from lab.tracking.run import Run
 from lab.tracking.sealing import MANIFEST, Kind, seal, sha256, verify
-from lab.tracking.store import client, recording, tracking_uri
+from lab.tracking.store import client, failing_as, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -53,7 +53,7 @@ def keep(run: Run, folder: Path, kind: Kind, which: Which, *, register: str | No
     manifest = verify(folder, str(folder))
     path = _folder_name(kind, which)
     run.files(folder, path)
-    with recording(f"the {path} of run {run.id}", tracking_uri()):
+    with failing_as(f"keeping the {path} of run {run.id}", tracking_uri()):
         model_id = lineage.log_model(run, manifest, path)
         run.tags(
             {
@@ -78,7 +78,7 @@ def fetch(reference: str) -> Capsule:
     """
     meant = resolve(reference)
     run = find(meant.run_id)
-    with recording(f"fetching the adapter of run {meant.run_id}", tracking_uri()):
+    with failing_as(f"fetching the adapter of run {meant.run_id}", tracking_uri()):
         kept = {entry.path for entry in client().list_artifacts(meant.run_id) if entry.is_dir}
     which = _which(run, meant, kept)
     kind = _kind(run, kept)
@@ -113,7 +113,7 @@ def use(run: Run, capsule: Capsule) -> None:
     """
     source = find(capsule.run_id)
     model_id = source.data.tags.get(f"lab.model.{_folder_name(capsule.kind, capsule.which)}")
-    with recording(f"the source of run {run.id}", tracking_uri()):
+    with failing_as(f"recording the source of run {run.id}", tracking_uri()):
         lineage.log_use(run, capsule.run_id, model_id)
 
 
@@ -152,7 +152,7 @@ def _download(run: "MlflowRun", path: str) -> Path:
     uri = urlsplit(str(run.info.artifact_uri))
     if uri.scheme in ("", "file"):
         return Path(url2pathname(uri.path)) / path
-    with recording(f"fetching {path} of run {run.info.run_id}", tracking_uri()):
+    with failing_as(f"fetching {path} of run {run.info.run_id}", tracking_uri()):
         return Path(client().download_artifacts(run.info.run_id, path, tempfile.mkdtemp(dir=_downloads())))
 
 
@@ -164,7 +164,8 @@ def _downloads() -> str:
 
 
 def _holding_children(run: "MlflowRun") -> "list[MlflowRun]":
-    found = [find(child) for child in children(client(), run.info.experiment_id, run.info.run_id)]
+    with failing_as(f"finding the children of run {run.info.run_id}", tracking_uri()):
+        found = [find(child) for child in children(client(), run.info.experiment_id, run.info.run_id)]
     return [child for child in found if _KIND_TAG in child.data.tags]
 
 

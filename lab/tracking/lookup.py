@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lab.errors import AmbiguousRun, RunNotFound
-from lab.tracking.store import client, recording, shown, tracking_uri
+from lab.tracking.store import client, failing_as, shown, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -39,7 +39,7 @@ def resolve(reference: str) -> RunReference:
         AmbiguousRun: Several runs are meant; lists them.
     """
     text = reference.strip()
-    with recording(f"reading run {text}", tracking_uri()):
+    with failing_as(f"reading run {text}", tracking_uri()):
         if text.startswith("models:/"):
             return _registered(text)
         text, which = _split_which(text)
@@ -59,12 +59,13 @@ def find(run_id: str) -> "MlflowRun":
     """
     from mlflow.exceptions import MlflowException
 
-    try:
-        run = client().get_run(run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        raise _not_found(run_id) from error
+    with failing_as(f"reading run {run_id}", tracking_uri()):
+        try:
+            run = client().get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise _not_found(run_id) from error
     if run.info.lifecycle_stage != "active":
         raise RunNotFound(
             f"run {run_id} was deleted from {shown(tracking_uri())}; bring it back with "

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import options
+from lab.errors import TrackingError
 from lab.tracking import artifacts, identity
 from lab.tracking.endings import Ending, ending_of
-from lab.tracking.store import client, experiment_id, recording, shown, tracking_uri
+from lab.tracking.store import client, experiment_id, failing_as, shown, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,9 +58,9 @@ def start(
         TrackingError: The store cannot be reached or does not know the run.
     """
     uri = tracking_uri()
-    with recording(f"the start of {name}", uri):
+    with failing_as(f"starting {name}", uri):
         if _adopted is not None and not nested:
-            run = client(uri).get_run(_adopted)
+            run = _waiting(client(uri), _adopted)
             client(uri).update_run(_adopted, status="RUNNING", name=name)
             # MLflow keeps the address of the project's repository as it is, with any token in it.
             own_tags = {tag: shown(text) for tag, text in run.data.tags.items() if shown(text) != text}
@@ -121,7 +122,7 @@ def record_ending(study: str, ending: Ending) -> str | None:
     if _outermost is None and _adopted is None and ending.status == "KILLED":
         return None
     run_id = _outermost or start(study, None, name=study, tags={}).run_id
-    with recording(f"the end of run {run_id}", tracking_uri()):
+    with failing_as(f"recording the end of run {run_id}", tracking_uri()):
         ended = client().get_run(run_id).data.tags.get("lab.ended")
         if ended in (None, "finished"):
             end(client(), run_id, ending)
@@ -187,6 +188,17 @@ def _describe(store: "MlflowClient", run: "MlflowRun", config: Any, tags: Mappin
         store.log_text(run.info.run_id, artifacts.json_text(options.as_json(config)), "config.json")
     # The launcher's spelling of a value (`0.0001`, `'a b'`) is display; the config's is what the lab goes by.
     return {**known, **given}
+
+
+def _waiting(store: "MlflowClient", run_id: str) -> "MlflowRun":
+    run = store.get_run(run_id)
+    ended = run.data.tags.get("lab.ended")
+    if ended is not None:
+        raise TrackingError(
+            f"MLFLOW_RUN_ID={run_id} is a run that has already ended ({ended}) and cannot be continued; "
+            "unset MLFLOW_RUN_ID to start a new one"
+        )
+    return run
 
 
 def _create(

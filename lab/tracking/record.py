@@ -14,7 +14,7 @@ from lab.tracking.endings import Ending
 from lab.tracking.hypotheses import Hypothesis, Verdict, check_answered, check_stated
 from lab.tracking.metrics import Point
 from lab.tracking.series import Series
-from lab.tracking.store import client, recording, tracking_uri
+from lab.tracking.store import client, failing_as, tracking_uri
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Run:
         self.root_id = started.parent_id or started.run_id
         self.experiment_id = started.experiment_id
         self.artifact_uri = started.artifact_uri
-        self._datasets: list[tuple[str, str]] = []  # name and digest
+        self._datasets: dict[str, tuple[str, str]] = {}  # name and digest by context
         self._sources: dict[str, str | None] = {}  # runs this one works on, and their logged models
         self._store = tracking_uri()
         self._params = dict(started.params)
@@ -69,7 +69,7 @@ class Run:
             if known is None:
                 fresh[name] = text
         if fresh:
-            with self._recording("parameters"):
+            with self._failing_as("recording parameters"):
                 opening.log(client(self._store), self.id, params=fresh)
             self._params |= fresh
 
@@ -83,7 +83,7 @@ class Run:
         for name, text in texts.items():
             if len(text) > _TAG_LIMIT:
                 raise TrackingError(f"tag {name} has {len(text)} characters; allowed: {_TAG_LIMIT}")
-        with self._recording("tags"):
+        with self._failing_as("recording tags"):
             opening.log(client(self._store), self.id, tags=texts)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -128,7 +128,7 @@ class Run:
 
     def files(self, folder: Path, artifact_path: str) -> None:
         """Keeps every file of a folder."""
-        with self._recording(artifact_path):
+        with self._failing_as(f"keeping {artifact_path}"):
             client(self._store).log_artifacts(self.id, str(folder), artifact_path)
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -161,9 +161,9 @@ class Run:
             profile: Counts to show beside it.
         """
         digest = sha256.removeprefix("sha256:")[:36]
-        with self._recording(f"dataset {name}"):
+        with self._failing_as(f"recording dataset {name}"):
             opening.log_dataset(client(self._store), self.id, name, digest, source, context, {"rows": rows, **profile})
-        self._datasets.append((name, digest))
+        self._datasets[context] = name, digest
         self.tags({f"lab.dataset.{context}": sha256})
 
     def state(self, hypotheses: Sequence[Hypothesis], prediction: str | None = None) -> None:
@@ -203,7 +203,8 @@ class Run:
             TrackingError: Stated hypotheses have no verdicts yet, or the note cannot be made short enough.
         """
         self.check_complete()
-        links = {run_id: opening.link(client(self._store), run_id) for run_id in content.sources}
+        with self._failing_as("linking the sources"):
+            links = {run_id: opening.link(client(self._store), run_id) for run_id in content.sources}
         about = (content, self._hypotheses or [], self._verdicts or [], links)
         here = f"[report.md](#/experiments/{self.experiment_id}/runs/{self.id}/artifacts/report.md)"
         note = report.note(*about, here)
@@ -212,7 +213,7 @@ class Run:
 
     def evaluated(self, model_id: str, step: int) -> None:
         """Links this run's evaluation at a step to the logged model that it kept there."""
-        dataset = self._datasets[-1] if self._datasets else None
+        dataset = self._datasets.get("evaluation", self._datasets.get("training"))
         points = [point._replace(model_id=model_id, dataset=dataset) for point in self._series.evaluation(step)]
         if points:
             self.flush()
@@ -225,7 +226,7 @@ class Run:
 
     def children(self) -> list[str]:
         """Ids of the runs nested under this one, in the order they started."""
-        with self._recording("children"):
+        with self._failing_as("finding the children"):
             return opening.children(client(self._store), self.experiment_id, self.id)
 
     def check_complete(self) -> None:
@@ -252,7 +253,7 @@ class Run:
         Raises:
             TrackingError: The store did not take it.
         """
-        with self._recording("the end"):
+        with self._failing_as("recording the end"):
             opening.end(client(self._store), self.id, ending)
 
     def _send(self, points: Sequence[Point]) -> None:
@@ -263,8 +264,8 @@ class Run:
         """A folder whose files become artifacts of the same relative paths."""
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
-            with self._recording("files"):
+            with self._failing_as("keeping files"):
                 client(self._store).log_artifacts(self.id, folder)
 
-    def _recording(self, what: str) -> contextlib.AbstractContextManager[None]:
-        return recording(f"{what} of run {self.id}", self._store)
+    def _failing_as(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return failing_as(f"{what} of run {self.id}", self._store)

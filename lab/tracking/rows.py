@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import TrackingError
 from lab.tracking.lookup import resolve
 from lab.tracking.opening import PARENT_TAG
-from lab.tracking.store import client, recording, tracking_uri
+from lab.tracking.store import client, failing_as, tracking_uri
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ def runs(study: str | None = None) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    with recording("reading the runs", tracking_uri()):
+    with failing_as("reading the runs", tracking_uri()):
         rows = [_row(run) for run in _found(study)]
     first = list(_about(None))
     names = sorted({name for row in rows for name in row} - set(first))
@@ -51,7 +51,7 @@ def history(reference: str, metric: str) -> tuple["np.ndarray", "np.ndarray"]:
     import numpy as np
 
     run_id = resolve(reference).run_id
-    with recording(f"reading {metric} of run {run_id}", tracking_uri()):
+    with failing_as(f"reading {metric} of run {run_id}", tracking_uri()):
         points = client().get_metric_history(run_id, metric)
         if not points:
             known = ", ".join(sorted(client().get_run(run_id).data.metrics)) or "none"
@@ -142,7 +142,7 @@ def _hashable(value: Any) -> Any:
 
 
 def _kept(run_id: str, folder: str) -> list[str]:
-    with recording(f"reading the files of run {run_id}", tracking_uri()):
+    with failing_as(f"reading the files of run {run_id}", tracking_uri()):
         return [entry.path for entry in client().list_artifacts(run_id, folder)]
 
 
@@ -150,6 +150,6 @@ def _kept(run_id: str, folder: str) -> list[str]:
 def _downloaded(run_id: str, path: str) -> Iterator[Path]:
     """A kept file on this machine while the block runs."""
     with tempfile.TemporaryDirectory() as folder:
-        with recording(f"reading {path} of run {run_id}", tracking_uri()):
+        with failing_as(f"reading {path} of run {run_id}", tracking_uri()):
             file = client().download_artifacts(run_id, path, folder)
         yield Path(file)

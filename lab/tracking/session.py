@@ -24,7 +24,7 @@ def execute(entry_point: str, body: Callable[[Sequence[str]], str], argv: Sequen
         argv: Command line without the program's name; this process's own unless given.
     """
     argv = sys.argv[1:] if argv is None else argv
-    launched = os.environ.pop("MLFLOW_RUN_ID", None)
+    launched = os.environ.pop("MLFLOW_RUN_ID", None) or None
     opening.adopt(launched)
     with signals_as_exceptions():
         try:

@@ -98,8 +98,11 @@ def experiment_id(name: str | None = None, uri: str | None = None) -> str:
 
 
 @contextlib.contextmanager
-def recording(what: str, uri: str) -> Iterator[None]:
-    """Turns the store's errors inside the block into one that says what was not recorded, and where.
+def failing_as(what: str, uri: str) -> Iterator[None]:
+    """Turns the store's errors inside the block into one that says what failed, and where.
+
+    Args:
+        what: Such as `reading run 12`.
 
     Raises:
         TrackingError: The store refused or did not answer.
@@ -107,7 +110,7 @@ def recording(what: str, uri: str) -> Iterator[None]:
     try:
         yield
     except _store_errors() as error:
-        raise TrackingError(f"{what}: not recorded in {shown(uri)}: {shown(str(error))[:1000]}") from error
+        raise TrackingError(f"{what} failed in {shown(uri)}: {shown(str(error))[:1000]}") from error
 
 
 def database_path(uri: str) -> Path | None:

@@ -92,7 +92,6 @@ MODULES = {
     "term": Case([*MODULE, "--mode=wait"], to_study(TERM)),
     "ctrl-c": Case([*MODULE, "--mode=wait"], to_group),
     "while cleaning": Case([*MODULE, "--mode=slow"], while_cleaning),
-    "early": Case([*MODULE, "--mode=early"], to_study(TERM)),
 }
 # A launcher as MLflow is one, but with a shell that stays between it and the study.
 SHELL = "import subprocess, sys; subprocess.run(['bash', '-c', sys.argv[1]])"
@@ -224,10 +223,6 @@ def test_signals_during_clean_up_wait_for_it(ended: dict[str, Ended]) -> None:
     check("while cleaning", "KILLED", "killed:SIGTERM")
     assert ended["while cleaning"].status == 128 + TERM
     assert "SIGINT: already ending, storing what the run has so far" in ended["while cleaning"].err
-
-
-def test_a_module_killed_before_it_has_a_run_leaves_none(ended: dict[str, Ended]) -> None:
-    assert runs("early") == [] and ended["early"].status == 128 + TERM
 
 
 def test_a_launched_study_adopts_its_run_and_leaves_its_params(ended: dict[str, Ended]) -> None:

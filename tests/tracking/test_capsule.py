@@ -198,7 +198,7 @@ def test_a_failed_registration_leaves_no_empty_model(
         raise MlflowException("the registry is full")
 
     def keep_registered(folder: str) -> None:
-        failure = pytest.raises(TrackingError, match="the adapter of run .*: not recorded in .*: the registry is full")
+        failure = pytest.raises(TrackingError, match="keeping the adapter of run .* failed in .*: the registry is full")
         with open_run("finetune", Config(), name="finetune") as run, failure:
             keep(run, tmp_path / folder, register="facts@best")
 

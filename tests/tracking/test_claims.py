@@ -42,6 +42,12 @@ def test_the_whole_order_leaves_files_tags_and_note(store: str, tmp_path: Path) 
     assert read(run, "report.md", tmp_path).count("\n| ") > 2000
 
 
+def test_a_source_that_does_not_exist_is_an_error(store: str) -> None:
+    failure = pytest.raises(TrackingError, match="linking the sources of run .* failed in sqlite.*not found")
+    with open_run("dummy", Config(), name="dummy") as run, failure:
+        run.report(Report("Does it?", [], [], ["0" * 32]))
+
+
 def test_hypotheses_come_before_measurements(store: str) -> None:
     with open_run("dummy", Config(), name="dummy") as run:
         run.step(0, {"train/loss": 1.0})

@@ -179,7 +179,7 @@ def test_a_param_is_never_changed(store: str) -> None:
 def test_what_the_store_refuses_says_what_and_where(store: str) -> None:
     with open_run("dummy", Config(), name="dummy") as run:
         client().delete_run(run.id)
-        with pytest.raises(TrackingError, match=rf"parameters of run {run.id}: not recorded in sqlite:.*active"):
+        with pytest.raises(TrackingError, match=rf"recording parameters of run {run.id} failed in sqlite:.*active"):
             run.params({"x": 1})
         run._series.add(0, {"loss": 1.0})
         client().restore_run(run.id)
@@ -205,7 +205,7 @@ def test_an_error_is_not_hidden_by_metrics_that_cannot_be_stored(store: str, mon
 
 
 def test_an_end_that_cannot_be_recorded_is_an_error(store: str) -> None:
-    failure = pytest.raises(TrackingError, match="the end of run .*: not recorded in sqlite")
+    failure = pytest.raises(TrackingError, match="recording the end of run .* failed in sqlite")
     with failure, open_run("dummy", Config(), name="dummy") as run:
         client().delete_run(run.id)
 
@@ -230,7 +230,7 @@ def test_a_signal_while_a_run_finishes_is_its_ending(store: str, where: str, mon
 
 
 def test_a_run_that_could_not_be_described_is_not_left_running(store: str) -> None:
-    failure = pytest.raises(TrackingError, match="the start of dummy: not recorded")
+    failure = pytest.raises(TrackingError, match="starting dummy failed in")
     with failure, open_run("dummy", Config(), name="dummy", tags={"": "a tag without a name"}):
         pass
     (found,) = client().search_runs([run_experiment()])
@@ -241,9 +241,22 @@ def run_experiment() -> str:
     return client().get_experiment_by_name("llm-learning-lab").experiment_id
 
 
+def test_a_run_that_has_ended_is_not_adopted_again(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_run("dummy", Config(), name="done") as done:
+        pass
+    opening.adopt(done.id)
+    failure = pytest.raises(TrackingError, match=f"MLFLOW_RUN_ID={done.id} is a run that has already ended .finished.")
+    try:
+        with failure, open_run("dummy", Config(), name="again"):
+            pass
+    finally:
+        opening.adopt(None)
+    assert stored(done.id).info.run_name == "done" and stored(done.id).info.status == "FINISHED"
+
+
 def test_an_adopted_run_that_does_not_exist_is_an_error(store: str) -> None:
     opening.adopt("0" * 32)
-    failure = pytest.raises(TrackingError, match="the start of dummy: not recorded in sqlite.*not found")
+    failure = pytest.raises(TrackingError, match="starting dummy failed in sqlite.*not found")
     try:
         with failure, open_run("dummy", Config(), name="dummy"):
             pass

@@ -109,6 +109,17 @@ def test_a_second_study_in_one_process_gets_a_run_of_its_own(store: str, monkeyp
     assert (second.data.params["r"], second.info.status) == ("2", "FAILED")
 
 
+def test_a_run_that_has_ended_is_left_alone(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute("dummy", body(), []) == 0
+    (run,) = runs()
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    assert execute("dummy", body(), ["--r=4"]) == 2
+    assert capsys.readouterr().err.count("has already ended (finished)") == 1
+    assert client().get_run(run.info.run_id).to_dictionary() == run.to_dictionary()
+
+
 def test_tracebacks_can_be_asked_for(
     store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

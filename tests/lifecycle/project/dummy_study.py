@@ -17,7 +17,7 @@ STEPS = 300
 
 @dataclass(frozen=True)
 class Config:
-    mode: str = option("finish", "how to end", choices=("finish", "raise", "exit", "wait", "slow", "early"))
+    mode: str = option("finish", "how to end", choices=("finish", "raise", "exit", "wait", "slow"))
     lr: float = option(2e-4, "a number", above=0)
     text: str = option("a b", "any text")
 
@@ -25,8 +25,6 @@ class Config:
 def run(config: Config) -> str:
     from lab.tracking.run import open_run
 
-    if config.mode == "early":
-        wait()
     with open_run("dummy", config, name=f"dummy {config.mode}") as run:
         for step in range(STEPS):
             run.step(step, {"train/loss": float(step)})
