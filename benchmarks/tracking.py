@@ -4,8 +4,8 @@
 
 Every step records loss, learning rate and gradient norm, every tenth five values more; the time ends when the last
 value is stored. `waiting` steps sleep, as if a GPU worked; `computing` steps hold one core with many small array
-operations, so that the thread that stores the values competes for the interpreter. Rounds alternate, medians are shown.
-Other work on the machine moves wall times by more than recording does; the processor time of this process moves less.
+operations, so that the thread that stores the values competes for the interpreter. Rounds alternate; the median is what
+counts, and on a machine that others use too, the best round says more.
 """
 
 import argparse
@@ -109,19 +109,21 @@ def timed(work: Callable[[], object]) -> Cost:
 
 def show(kind: str, found: dict[str, list[Cost]]) -> None:
     base = found["no run"]
-    print(f"\n{kind:<10} {'wall s':>8} {'cost':>7} {'processor s':>12} {'cost':>7}   wall seconds of each round")
+    print(f"\n{kind:<10} {'median s':>9} {'cost':>7} {'best s':>8} {'cost':>7} {'processor s':>12}   seconds of each round")
     for name, costs in found.items():
-        wall, processor = (statistics.median(values) for values in zip(*map(pair, costs), strict=True))
-        base_wall, base_processor = (statistics.median(values) for values in zip(*map(pair, base), strict=True))
-        # Processor seconds are given as a share of the wall time that they are taken from.
-        shares = (wall - base_wall) / base_wall, (processor - base_processor) / base_wall
-        said = "" if name == "no run" else "  ok" if shares[0] <= ALLOWED else f"  above {ALLOWED:.0%}"
+        median, median_share = compared(statistics.median, costs, base)
+        best, best_share = compared(min, costs, base)
+        processor = statistics.median(cost.processor for cost in costs)
+        said = "" if name == "no run" else "  ok" if median_share <= ALLOWED else f"  above {ALLOWED:.0%}"
         each = " ".join(f"{cost.wall:.2f}" for cost in costs)
-        print(f"{name:<10} {wall:8.2f} {shares[0]:7.2%} {processor:12.2f} {shares[1]:7.2%}   {each}{said}", flush=True)
+        numbers = f"{median:9.2f} {median_share:7.2%} {best:8.2f} {best_share:7.2%} {processor:12.2f}"
+        print(f"{name:<10} {numbers}   {each}{said}", flush=True)
 
 
-def pair(cost: Cost) -> tuple[float, float]:
-    return cost.wall, cost.processor
+def compared(pick: Callable[[list[float]], float], costs: list[Cost], base: list[Cost]) -> tuple[float, float]:
+    """Seconds picked from the rounds, and how much they are above the same pick without a run."""
+    seconds, without = (pick([cost.wall for cost in some]) for some in (costs, base))
+    return seconds, seconds / without - 1
 
 
 @contextmanager

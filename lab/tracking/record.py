@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TAG_LIMIT = 8000
 _PARAM_LIMIT = 6000
+_SOURCES = 200  # ids that fit into one tag
 
 
 class Run:
@@ -222,7 +223,7 @@ class Run:
     def came_from(self, run_id: str, model_id: str | None) -> None:
         """Tags the runs that this one works on; with a single one, final metrics are also shown at its model."""
         self._sources[run_id] = model_id
-        self.tags({"lab.source_run_id": ",".join(self._sources)})
+        self.tags({"lab.source_run_id": ",".join(list(self._sources)[:_SOURCES])})
 
     def children(self) -> list[str]:
         """Ids of the runs nested under this one, in the order they started."""

@@ -156,6 +156,15 @@ def test_lineage_can_be_followed_both_ways(any_store: str, tmp_path: Path) -> No
     assert len(client().get_run(asking.id).inputs.model_inputs) == 2
 
 
+def test_more_sources_than_a_tag_holds_are_no_error(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_run("loss_curves", Config(), name="loss_curves") as run:
+        for number in range(300):
+            run._sources[f"{number:032x}"] = None
+        run.came_from("f" * 32, None)
+    kept = client().get_run(run.id).data.tags["lab.source_run_id"].split(",")
+    assert kept == [f"{number:032x}" for number in range(200)]
+
+
 def test_the_password_of_a_store_is_nowhere(
     server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
