@@ -194,7 +194,7 @@ def test_registering_again_makes_the_next_version(store: str, tmp_path: Path) ->
 def test_a_failed_registration_leaves_no_empty_model(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise MlflowException("the registry is full")
 
     def keep_registered(folder: str) -> None:

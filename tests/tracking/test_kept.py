@@ -88,6 +88,9 @@ def test_mlflow_finds_datasets_again(any_store: str) -> None:
 def test_an_adapter_is_fetched_from_anywhere(
     any_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import mlflow
+
+    (tmp_path / "mlflow").mkdir()
     with open_run("finetune", Config(), name="finetune r=8") as run:
         run.dataset("facts", "ab" * 32, "embedded:facts", "training", 10, {})
         run.step(0, {"eval/loss": 9.0})
@@ -104,6 +107,9 @@ def test_an_adapter_is_fetched_from_anywhere(
         assert (found.folder / "adapter_model.safetensors").read_bytes() == b"weights"
     for reference in (f"{run.id}@last", f"runs:/{run.id}/adapter_last"):
         assert (capsule.fetch(reference).folder / "adapter_model.safetensors").read_bytes() == b"last"
+    # MLflow's own way to the files of a registered version.
+    version = mlflow.artifacts.download_artifacts("models:/facts@best", dst_path=str(tmp_path / "mlflow"))
+    assert sorted(os.listdir(version)) == ["adapter_config.json", "adapter_model.safetensors", "capsule.json"]
     monkeypatch.chdir("/")
     store._client.cache_clear()
     assert capsule.fetch(run.id).manifest == manifest
