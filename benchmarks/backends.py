@@ -8,6 +8,7 @@ end of training and as the other backend sees it after fetching it by run id.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -131,13 +132,12 @@ def main() -> None:
         run_id = train(folder, data, backend, arguments.tiny)
         result["runs"][backend] = {"run": run_id, **measured(run_id), "reopened": {}}
         save(result, arguments.out)
-    for trained in names:
-        for backend in names:
-            output = subprocess.run([sys.executable, __file__, "--reopen", result["runs"][trained]["run"], str(folder),
-                                     str(data), backend], check=True, stdout=subprocess.PIPE, text=True).stdout
-            loss = json.loads(next(line for line in output.splitlines() if line.startswith("LOSS"))[5:])
-            result["runs"][trained]["reopened"][backend] = loss
-            save(result, arguments.out)
+    for trained, backend in sorted(itertools.product(names, names), key=lambda pair: pair[0] == pair[1]):  # crossed first
+        output = subprocess.run([sys.executable, __file__, "--reopen", result["runs"][trained]["run"], str(folder),
+                                 str(data), backend], check=True, stdout=subprocess.PIPE, text=True).stdout
+        loss = json.loads(next(line for line in output.splitlines() if line.startswith("LOSS"))[5:])
+        result["runs"][trained]["reopened"][backend] = loss
+        save(result, arguments.out)
     show(result)
 
 

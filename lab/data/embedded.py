@@ -14,8 +14,7 @@ from lab.errors import DataError
 
 DEFAULT_FACTS = 3000
 DEFAULT_ANSWERS = 1024
-TRAINED_PHRASING = 0
-EVALUATED_PHRASING = 1
+EVALUATED_PHRASING = 1  # of an emblem's five; the others are trained, one a fact
 TRAIN_ROWS = 2048
 EVALUATION_ROWS = 256
 SAMPLES = 20
@@ -57,21 +56,23 @@ def _check_facts(facts: int, answers: int) -> None:
 def _facts(facts: int, answers: int, seed: int) -> Sets:
     """New people with emblems drawn independently and uniformly: log2(answers) bits a fact, exactly.
 
-    Each fact is trained in one phrasing and evaluated in another; the base knows both from other people.
+    Each fact is trained in one phrasing, drawn for it, and evaluated in one that no fact is trained in; the base knows
+    all of them from other people.
     """
     _check_facts(facts, answers)
     rng = Random(f"facts {seed}")
     people = rng.sample(new_people(), facts)
     emblems = [alternatives(answers)[rng.randrange(answers)] for _ in people]
 
-    def rows(phrasing: int) -> list[Conversation]:
-        question = PHRASINGS["emblem"][phrasing][0]
+    def rows(phrasings: Iterable[int]) -> list[Conversation]:
+        asked = [PHRASINGS["emblem"][phrasing][0] for phrasing in phrasings]
         return [
             _conversation(question.format(n=person), emblem, fact=number, bits=log2(answers), entity=person)
-            for number, (person, emblem) in enumerate(zip(people, emblems, strict=True))
+            for number, (question, person, emblem) in enumerate(zip(asked, people, emblems, strict=True))
         ]
 
-    return rows(TRAINED_PHRASING), rows(EVALUATED_PHRASING)
+    trained = [phrasing for phrasing in range(len(PHRASINGS["emblem"])) if phrasing != EVALUATED_PHRASING]
+    return rows(rng.choice(trained) for _ in people), rows(EVALUATED_PHRASING for _ in people)
 
 
 def _known_questions(categories: Iterable[str], seed: int) -> Sets:

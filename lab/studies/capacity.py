@@ -11,7 +11,7 @@ from lab.studies.point_rows import FACTS, bits, information
 from lab.studies.rules import undecided
 from lab.studies.training_run import Point
 from lab.tracking.hypotheses import Hypothesis, Outcome, Verdict
-from lab.training.evaluate import Evaluation
+from lab.training.evaluate import Evaluation, last_quarter
 
 NAME = "out_of_capacity"
 MARGIN = 0.05
@@ -25,7 +25,7 @@ def hypotheses(config: Any) -> list[Hypothesis]:
         return []
     return [Hypothesis(
         NAME, "What is not learned is not learned for want of capacity (otherwise: the run is short at this budget).",
-        f"relative rise of learned bits late in training (last evaluation over the one before; with capacity=true, "
+        f"relative rise of learned bits over the last quarter of training (with capacity=true, "
         f"twice the steps over once): refuted, short at this budget, if its 95 % interval lies above {MARGIN:.0%}; "
         f"supported only with capacity=true, if it lies below {MARGIN:.0%} and twice the facts do not raise learned "
         f"bits; undecided if at least {ALL:.0%} was learned or the training diverged", NULL)]
@@ -38,15 +38,15 @@ def verdicts(point: Point, config: Any) -> list[Verdict]:
     settled = _no_question(point, config)
     if settled:
         return [settled]
-    finite = [e for e in point.trained.evaluations if np.isfinite(e.loss) and e.step > 0]
-    if len(finite) < 2:
-        return [_open("one evaluation after training began is too few: lower eval_every")]
-    rise = relative_rise(finite[-2], finite[-1], config.answers)
-    where = f"from step {finite[-2].step} to {finite[-1].step}"
+    late = last_quarter(point.trained.evaluations)
+    if late is None:
+        return [_open("too few evaluations: lower eval_every")]
+    rise = relative_rise(*late, config.answers)
+    where = f"from step {late[0].step} to {late[1].step}"
     if rise.low > MARGIN:
         return [_verdict("refuted", rise, f"short at this budget: learned bits still rose {where}")]
-    return [_verdict("undecided", rise, f"little rise {where}; the learning rate falls at the end, so only more steps "
-                                        "and more facts can tell: lora_rank with capacity=true")]
+    return [_verdict("undecided", rise, f"little rise {where}; only more steps and more facts can "
+                                        "tell: lora_rank with capacity=true")]
 
 
 def checked(point: Point, longer: Point, larger: Point, config: Any) -> Verdict:
@@ -61,7 +61,7 @@ def checked(point: Point, longer: Point, larger: Point, config: Any) -> Verdict:
     settled = _no_question(point, config)
     if settled:
         return settled
-    if longer.trained.best_step == 0 or larger.trained.best_step == 0:
+    if point.trained.best is None or longer.trained.best is None or larger.trained.best is None:
         return _open("a check training diverged")
     rise = relative_rise(point.trained.best, longer.trained.best, config.answers)
     had, more = bits(point, config) or 0.0, learned_bits(larger.trained.best.nll, config.answers)
@@ -90,7 +90,7 @@ def relative_rise(before: Evaluation, after: Evaluation, answers: int) -> Estima
 
 
 def _no_question(point: Point, config: Any) -> Verdict | None:
-    if point.trained.diverged_at is not None or point.trained.best_step == 0:
+    if point.trained.diverged_at is not None or point.trained.best is None:
         return _open(f"the training diverged at step {point.trained.diverged_at}: divergence, not capacity")
     share = (bits(point, config) or 0.0) / (information(config) or 1.0)
     if share >= ALL:

@@ -22,7 +22,7 @@ class Config(TrainingOptions):
     """One rate, or several; with several ranks, the best rate of each."""
 
     r: tuple[int, ...] = option((8,), "rank of the adapter, or several", minimum=1)
-    lr: tuple[float, ...] = option((1e-3, 3e-3, 1e-2), "peak learning rate, or several: 1e-3,3e-3,1e-2", above=0)
+    lr: tuple[float, ...] = option((3e-4, 1e-3, 3e-3), "peak learning rate, or several: 3e-4,1e-3,3e-3", above=0)
 
 
 def run(config: Config) -> str:
@@ -70,7 +70,7 @@ def _sweep(run: Any, setup: Any, config: Config, grid: list[Config]) -> None:
     table = [row(point, config) for point in trained]
     run.table("rates", table)
     rate_figures.draw(run, trained, fits, config)
-    best = min((p for p in trained if p.trained.best_step), key=lambda p: p.trained.best.loss, default=None)
+    best = min((p for p in trained if p.trained.best), key=lambda p: p.trained.best.loss, default=None)  # type: ignore
     close(run, verdicts, Report(
         question=QUESTION, table=table, limits=LIMITS, sources=[p.run_id for p in trained], prediction=config.predict,
         next=[next_command("loss_curves", run_ids=run.id),

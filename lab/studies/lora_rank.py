@@ -23,7 +23,7 @@ class Config(TrainingOptions):
     """One rank, or several trained alike and compared."""
 
     r: tuple[int, ...] = option((8,), "rank of the adapter, or several: 1,4,16", minimum=1)
-    lr: float = option(2e-3, "peak learning rate", above=0)
+    lr: float = option(1e-3, "peak learning rate", above=0)
     capacity: bool = option(False, "train the smallest rank again with twice the steps and with twice the facts, to "
                                    "tell short from full")
 
@@ -80,7 +80,7 @@ def _sweep(run: Any, setup: Any, config: Config, grid: list[Config]) -> None:
     table = [row(point, config) for point in trained]
     run.table("ranks", table)
     rank_figures.draw(run, trained, config)
-    best = min((p for p in trained if p.trained.best_step), key=lambda p: p.trained.best.loss, default=None)
+    best = min((p for p in trained if p.trained.best), key=lambda p: p.trained.best.loss, default=None)  # type: ignore
     close(run, verdicts, Report(
         question=QUESTION, table=table, limits=LIMITS, sources=[p.run_id for p in trained], prediction=config.predict,
         next=[next_command("loss_curves", run_ids=run.id),

@@ -18,11 +18,11 @@ class Config:
 
     model: str = option("embedded", "embedded, a Hub id, a local folder, run:<id> or models:/name@alias")
     dataset: str = option("embedded:facts", "what the small fine-tune learns; see finetune")
-    facts: int = option(1000, "new facts in embedded:facts", minimum=1)
+    facts: int = option(500, "new facts in embedded:facts", minimum=1)
     r: int = option(8, "rank of the adapter", minimum=1)
-    lr: float = option(2e-3, "peak learning rate", above=0)
-    steps: int = option(120, "optimiser steps", minimum=1)
-    batch_size: int = option(128, "rows in one forward pass", minimum=1)
+    lr: float = option(1e-3, "peak learning rate", above=0)
+    steps: int = option(300, "optimiser steps", minimum=1)
+    batch_size: int = option(32, "rows in one forward pass", minimum=1)
     seed: int = option(0, "random seed", minimum=0)
     device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
     dtype: str = option("auto", "auto, float32 or bfloat16", choices=("auto", "float32", "bfloat16"))
@@ -42,7 +42,7 @@ def run(config: Config) -> str:
         trained = finetune.run(finetune.Config(
             model=config.model, dataset=config.dataset, facts=config.facts, r=config.r, lr=config.lr,
             steps=config.steps, batch_size=config.batch_size, seed=config.seed, device=config.device,
-            dtype=config.dtype, eval_every=max(1, config.steps // 12)))
+            dtype=config.dtype, eval_every=max(1, config.steps // 15)))
         table: list[dict[str, Any]] = [{"study": "finetune", "run": trained, "seconds": round(time.monotonic() - began, 1)}]
         for entry in registry.ENTRIES:
             study = registry.load(entry.name)

@@ -7,13 +7,20 @@ import numpy as np
 
 from lab.evaluation.intervals import Estimate, over_items, over_seeds
 from lab.studies.training_run import Point
+from lab.training.evaluate import Evaluation
 
 Losses = dict[Any, tuple[float, float]]
 
 
 def whole(points: Sequence[Point]) -> list[Point]:
     """Returns the points whose training ran to its end."""
-    return [p for p in points if p.trained.diverged_at is None and p.trained.best_step]
+    return [p for p in points if p.trained.diverged_at is None and p.trained.best is not None]
+
+
+def best_of(point: Point) -> Evaluation:
+    """Returns the best evaluation of a point of `whole`."""
+    assert point.trained.best is not None
+    return point.trained.best
 
 
 def estimate(points: Sequence[Point], key: Callable[[Point], Hashable], keys: Sequence[Any],
@@ -38,10 +45,10 @@ def estimate(points: Sequence[Point], key: Callable[[Point], Hashable], keys: Se
         return None
 
     def of(chosen: dict[Any, Point], rows: np.ndarray) -> float:
-        return statistic({k: (float(p.trained.best.nll[rows].sum()), float(p.trained.best.tokens[rows].sum()))
+        return statistic({k: (float(best_of(p).nll[rows].sum()), float(best_of(p).tokens[rows].sum()))
                           for k, p in chosen.items()})
 
-    items = len(complete[0][keys[0]].trained.best.nll)
+    items = len(best_of(complete[0][keys[0]]).nll)
     if len(complete) >= 2:
         return over_seeds([of(chosen, np.arange(items)) for chosen in complete])
     return over_items(lambda rows: of(complete[0], rows), items)

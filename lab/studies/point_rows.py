@@ -19,13 +19,13 @@ def bits(point: Point, config: TrainingOptions) -> float | None:
     """Returns the bits a point learned at its best evaluation, or None where the data does not say."""
     if config.dataset != FACTS:
         return None
-    return learned_bits(point.trained.best.nll, config.answers) if point.trained.best_step else 0.0
+    return learned_bits(point.trained.best.nll, config.answers) if point.trained.best is not None else 0.0
 
 
 def row(point: Point, config: TrainingOptions) -> dict[str, Any]:
     """Returns one line of the comparison table."""
     trained = point.trained
-    best = trained.best if trained.best_step else None
+    best = trained.best
     cells: dict[str, Any] = {
         "r": point.r if point.r is not None else "full", "lr": compact(point.lr), "seed": point.seed,
         "trainable parameters": point.parameters, "loss, base (nats/token)": round(trained.base.loss, 4),
@@ -45,7 +45,7 @@ def row(point: Point, config: TrainingOptions) -> dict[str, Any]:
 def summary(point: Point, config: TrainingOptions) -> dict[str, float]:
     """Returns the figures that a run is compared by, under their metric names."""
     trained = point.trained
-    if not trained.best_step:
+    if trained.best is None:
         return {}
     values = {"best/loss": trained.best.loss, "best/bits_per_byte": trained.best.bits_per_byte,
               "best/step": float(trained.best_step)}

@@ -10,7 +10,7 @@ from lab.evaluation.intervals import Estimate
 from lab.figures.curves import overlay
 from lab.figures.layout import panels
 from lab.figures.ranks import learned_bits_by_rank, loss_by_rank
-from lab.studies.paired import estimate, whole
+from lab.studies.paired import best_of, estimate, whole
 from lab.studies.point_rows import bits, information
 from lab.studies.training_run import Point
 from lab.tracking.run import Run
@@ -21,7 +21,7 @@ def draw(run: Run, points: Sequence[Point], config: Any) -> None:
     kept = {p.run_id for p in whole(points)}
     ranks = np.array([p.r for p in points])
     parameters = np.array([p.parameters for p in points])
-    loss = np.array([p.trained.best.loss if p.run_id in kept else np.nan for p in points])
+    loss = np.array([best_of(p).loss if p.run_id in kept else np.nan for p in points])
     estimates = [_loss_interval(points, rank) for rank in sorted(set(ranks.tolist()))]
     intervals, covers = _bounds(estimates)
     total = information(config)

@@ -8,7 +8,7 @@ import numpy as np
 from lab.figures.curves import overlay
 from lab.figures.layout import panels
 from lab.figures.rates import rate_curve, rate_rank
-from lab.studies.paired import whole
+from lab.studies.paired import best_of, whole
 from lab.studies.training_options import compact
 from lab.studies.training_run import Point
 from lab.tracking.run import Run
@@ -20,7 +20,7 @@ def draw(run: Run, points: Sequence[Point], fits: dict[int, RateFit], config: An
     kept = {p.run_id for p in whole(points)}
     ranks = np.array([p.r for p in points])
     rates = np.array([p.lr for p in points])
-    loss = np.array([p.trained.best.loss if p.run_id in kept else np.nan for p in points])
+    loss = np.array([best_of(p).loss if p.run_id in kept else np.nan for p in points])
     several = len(fits) > 1
     figure, axes = panels(3 if several else 2, columns=3)
     arrays = {"ranks": ranks, "rates": rates, "loss": loss, "seeds": np.array([p.seed for p in points])}

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from lab.evaluation.intervals import Estimate
-from lab.studies.paired import Losses, estimate, left_out, whole
+from lab.studies.paired import Losses, best_of, estimate, left_out, whole
 from lab.studies.rules import undecided
 from lab.studies.training_options import compact
 from lab.studies.training_run import Point
@@ -46,7 +46,7 @@ def fits(points: Sequence[Point]) -> dict[int, RateFit]:
     found = {}
     for rank in sorted({p.r for p in points if p.r is not None}):
         mine = [p for p in points if p.r == rank]
-        losses = [p.trained.best.loss if p.run_id in kept else math.nan for p in mine]
+        losses = [best_of(p).loss if p.run_id in kept else math.nan for p in mine]
         found[rank] = best_rate([p.lr for p in mine], losses)
     return found
 
@@ -95,7 +95,7 @@ def _rank_inside(points: Sequence[Point], rates: list[float]) -> tuple[str, Esti
     inside = [rate for rate in rates[1:-1] if rate not in lost]
     if not inside:
         return "undecided", None
-    mean = {rate: sum(p.trained.best.loss for p in kept if p.lr == rate) / sum(p.lr == rate for p in kept)
+    mean = {rate: sum(best_of(p).loss for p in kept if p.lr == rate) / sum(p.lr == rate for p in kept)
             for rate in inside}
     best = min(mean, key=lambda rate: mean[rate])
     gaps = []

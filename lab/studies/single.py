@@ -13,7 +13,7 @@ from lab.studies.training_run import Point, Setup, train_point
 from lab.tracking.hypotheses import Hypothesis, Verdict
 from lab.tracking.report import Report, next_command
 from lab.tracking.run import Run
-from lab.training.evaluate import Evaluation
+from lab.training.evaluate import Evaluation, last_quarter
 
 SHOWN = 5
 UNIT = "nats/token"
@@ -30,8 +30,8 @@ def hypotheses(config: Any) -> list[Hypothesis]:
                    "base − best, nats per trained token: supported if its 95 % interval over evaluation rows lies above "
                    "0, refuted if below", "0: the bare base"),
         Hypothesis("still_learning", "The held-out loss still falls when training stops: the run is short.",
-                   "last evaluation but one − last, nats per trained token: supported if its 95 % interval over "
-                   "evaluation rows lies above 0, refuted if below", "0: nothing learned between the two"),
+                   "loss three quarters through − loss at the end, nats per trained token: supported if its 95 % interval "
+                   "over evaluation rows lies above 0, refuted if below", "0: nothing learned between the two"),
     ]
     return stated + capacity.hypotheses(config)
 
@@ -71,18 +71,18 @@ def fall(before: Evaluation, after: Evaluation, *, seed: int = 0) -> Estimate:
 
 def _losses(point: Point) -> list[Verdict]:
     trained = point.trained
-    if trained.best_step == 0:
+    if trained.best is None:
         reason = f"the training diverged at step {trained.diverged_at}, before any evaluation"
         return [undecided(name, unit=UNIT, null="0", detail=reason) for name in ("learns", "still_learning")]
     learns = exceeds("learns", fall(trained.base, trained.best), threshold=0, unit=UNIT, null="0, the bare base")
-    finite = [e for e in trained.evaluations if np.isfinite(e.loss)]
-    if trained.diverged_at is not None or len(finite) < 3:
+    late = last_quarter(trained.evaluations)
+    if trained.diverged_at is not None or late is None:
         reason = (f"the training diverged at step {trained.diverged_at}" if trained.diverged_at is not None else
-                  "one evaluation after training began is too few: lower eval_every")
+                  "too few evaluations: lower eval_every")
         return [learns, undecided("still_learning", unit=UNIT, null="0", detail=reason)]
-    return [learns, exceeds("still_learning", fall(finite[-2], finite[-1]), threshold=0, unit=UNIT,
+    return [learns, exceeds("still_learning", fall(*late), threshold=0, unit=UNIT,
                             null="0, nothing learned between the two",
-                            detail=f"between steps {finite[-2].step} and {finite[-1].step}")]
+                            detail=f"between steps {late[0].step} and {late[1].step}")]
 
 
 def _answers(point: Point) -> tuple[str, str]:

@@ -25,13 +25,13 @@ class TrainingOptions:
     method: str = option("lora", "lora, qlora (lora on quantization=nf4) or full", choices=METHODS)
     alpha: float = option(32.0, "LoRA alpha; the update is scaled by alpha / r", above=0)
     targets: str = option("all-linear", "modules that get an adapter: all-linear, or names such as q_proj,v_proj")
-    schedule: str = option("linear", "learning rate after the warm-up", choices=("constant", "linear", "cosine"))
-    warmup: float = option(0.1, "share of the steps over which the learning rate rises from 0", minimum=0, maximum=1)
-    steps: int = option(300, "optimiser steps", minimum=1)
-    batch_size: int = option(192, "rows in one forward pass", minimum=1)
+    schedule: str = option("constant", "learning rate after the warm-up", choices=("constant", "linear", "cosine"))
+    warmup: float = option(0.05, "share of the steps over which the learning rate rises from 0", minimum=0, maximum=1)
+    steps: int = option(900, "optimiser steps", minimum=1)
+    batch_size: int = option(32, "rows in one forward pass", minimum=1)
     accumulate: int = option(1, "forward passes in one optimiser step", minimum=1)
     max_length: int = option(512, "tokens after which a row is cut", minimum=2)
-    eval_every: int | None = option(None, "optimiser steps between evaluations; none: a quarter of the steps", minimum=1)
+    eval_every: int | None = option(None, "optimiser steps between evaluations; none: a fifteenth of the steps", minimum=1)
     seed: int = option(0, "first random seed", minimum=0)
     seeds: int = option(1, "how many seeds are trained: seed, seed+1, …", minimum=1)
     backend: str = option("transformers", "what trains: transformers, or unsloth on a CUDA GPU",
@@ -47,11 +47,13 @@ def base_quantization(config: TrainingOptions) -> str:
     """Returns the quantisation of the base that the method asks for.
 
     Raises:
-        OptionError: Full fine-tuning of a quantised base.
+        OptionError: Full fine-tuning of a quantised base, or through Unsloth.
     """
     if config.method == "full" and config.quantization != "none":
         raise OptionError(f"method=full with quantization={config.quantization}: a quantised base cannot be trained "
                           "whole; use method=qlora, or quantization=none")
+    if config.method == "full" and config.backend == "unsloth":
+        raise OptionError("method=full with backend=unsloth: whole models are trained by backend=transformers only")
     return "nf4" if config.method == "qlora" else config.quantization
 
 

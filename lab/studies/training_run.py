@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from lab.adapters.spectra import as_grid, spectra
 from lab.data.dataset import Dataset, build
-from lab.devices import reset_peak
 from lab.figures.layout import panels
 from lab.figures.spectra import singular_values
 from lab.figures.training import training_panel
@@ -22,9 +20,10 @@ from lab.studies.training_options import TrainingOptions, base_quantization
 from lab.tracking import capsule
 from lab.tracking.run import Run
 from lab.training.evaluate import Evaluation, greedy_answers, split_row
-from lab.training.finetune import Trained, finetune
+from lab.training.finetune import Trained, finetune, load
 
 SAMPLES = 20
+EVALUATIONS = 15
 LARGE = 1_000_000_000
 
 
@@ -111,7 +110,6 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
     _record_facts(run, setup, trainable)
     answers = _Answers(base, data)
     answers.ask(model, "base")
-    reset_peak(base.placement.device)
     began = time.monotonic()
     history = History()
 
@@ -123,7 +121,7 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
         model, base.tokenizer, data.train, data.evaluation, steps=config.steps, batch_size=config.batch_size,
         accumulate=config.accumulate, lr=lr, schedule=config.schedule, warmup=config.warmup, seed=config.seed,
         device=base.placement.device, bf16=base.placement.kind == "cuda" and base.placement.dtype == "bfloat16",
-        eval_every=config.eval_every or max(1, config.steps // 4),
+        eval_every=config.eval_every or max(1, config.steps // EVALUATIONS),
         gradient_checkpointing=_checkpointing(base),
         on_step=on_step, label=run.name)
     seconds = time.monotonic() - began
@@ -173,16 +171,13 @@ class _Answers:
 def _keep(run: Run, setup: Setup, config: TrainingOptions, model: Any, trained: Trained, answers: _Answers
           ) -> None:
     """Keeps the last and the best weights where they differ; the model ends up with the best."""
-    if trained.best_step == 0:  # diverged before any evaluation: there is nothing that anyone should load
+    if trained.best is None:  # diverged before any evaluation: there is nothing that anyone should load
         return
     if trained.best_weights:
         if trained.diverged_at is None:
             answers.ask(model, "last")
-            _keep_one(run, setup, config, model, trained.evaluations[-1], "last")
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in trained.best_weights:
-                    parameter.copy_(trained.best_weights[name])
+            _keep_one(run, setup, config, model, trained.last, "last")
+        load(model, trained.best_weights)
     answers.ask(model, "best")
     _keep_one(run, setup, config, model, trained.best, "best")
 

@@ -136,10 +136,16 @@ def _kind(run: "MlflowRun", kept: set[str]) -> Kind:
 
 def _which(run: "MlflowRun", meant: RunReference, kept: set[str]) -> Which:
     """The capsule asked for; the best stands for the last only where training ended with it."""
-    if meant.which == "best" or kept & {"adapter_last", "model_last"}:
+    best, last = kept & {"adapter", "model"}, kept & {"adapter_last", "model_last"}
+    if meant.which == "best" and last and not best:
+        raise NoAdapter(
+            f"run {meant.run_id} ended {run.data.tags.get('lab.ended', 'without saying how')} and keeps only its last "
+            f"adapter, not its best; write {meant.run_id}@last if you want that one"
+        )
+    if meant.which == "best" or last:
         return meant.which
     diverged = run.data.tags.get("lab.diverged_at_step")
-    if diverged and kept & {"adapter", "model"}:
+    if diverged and best:
         raise NoAdapter(
             f"run {meant.run_id} diverged at step {diverged} and kept nothing from its end; leave out @last for "
             "the best of its steps"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 IGNORED = -100
+LOGITS = 2**28  # numbers; 1 GiB in float32
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Evaluation:
         return float(self.nll.sum() / math.log(2) / max(1, self.trained_bytes.sum()))
 
 
-def evaluate(model: torch.nn.Module, rows: Sequence[dict[str, Any]], *, step: int, pad_id: int, tokens_per_batch: int
-             = 8192) -> Evaluation:
+def evaluate(model: torch.nn.Module, rows: Sequence[dict[str, Any]], *, step: int, pad_id: int,
+             tokens_per_batch: int | None = None) -> Evaluation:
     """Returns the loss of every row, computed with the weights and the dtype that training uses.
 
     Args:
@@ -47,14 +48,15 @@ def evaluate(model: torch.nn.Module, rows: Sequence[dict[str, Any]], *, step: in
         rows: Each with `input_ids`, `labels` (-100 where not trained) and `trained_bytes`.
         step: Stored in the result.
         pad_id: Token that fills short rows; it is masked.
-        tokens_per_batch: Padded tokens in one forward pass.
+        tokens_per_batch: Padded tokens in one forward pass; by default as many as keep the logits within 1 GiB.
     """
     nll = np.zeros(len(rows))
     was_training = model.training
+    size = tokens_per_batch or max(512, min(8192, LOGITS // int(model.config.vocab_size)))  # type: ignore
     model.eval()
     try:
         with torch.inference_mode():
-            for index in _batches(rows, tokens_per_batch):
+            for index in _batches(rows, size):
                 nll[index] = _row_losses(model, [rows[i] for i in index], pad_id)
     finally:
         model.train(was_training)
@@ -117,6 +119,17 @@ def greedy_answers(model: torch.nn.Module, tokenizer: Any, prompts: Sequence[Seq
     finally:
         model.train(was_training)
     return [text.strip() for text in tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)]
+
+
+def last_quarter(evaluations: Sequence[Evaluation]) -> tuple[Evaluation, Evaluation] | None:
+    """Returns the last finite evaluation and the latest one at or before three quarters of its steps, or None.
+
+    Args:
+        evaluations: In the order of steps; step 0, the bare base, does not count.
+    """
+    finite = [e for e in evaluations if e.step > 0 and math.isfinite(e.loss)]
+    earlier = [e for e in finite if e.step <= 0.75 * finite[-1].step]
+    return (earlier[-1], finite[-1]) if earlier else None
 
 
 def split_row(row: dict[str, Any]) -> tuple[list[int], list[int]]:

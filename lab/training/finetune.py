@@ -14,6 +14,7 @@ from lab.training.progress import Progress
 from lab.training.reporting import StepReports
 
 SCHEDULES = ("constant", "linear", "cosine")
+CURVE_ROWS = 400
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,11 @@ class Trained:
     """What a fine-tuning left behind. The model that was passed in now has the weights of `last_step`.
 
     Attributes:
-        evaluations: Held-out losses in the order of steps; the first is the bare base at step 0.
+        evaluations: Held-out losses in the order of steps, on the same `CURVE_ROWS` rows at most; the first is the bare
+            base at step 0.
+        base: All evaluation rows before the first step.
+        last: All evaluation rows after the last step.
+        best: All evaluation rows at `best_step`, or None if there was none to keep.
         last_step: Optimiser steps taken; fewer than asked for after a divergence.
         best_step: The step after 0 with the lowest held-out loss; 0 if there was none to keep.
         best_weights: Copies on the CPU of the trainable tensors at `best_step`; empty if that is `last_step`.
@@ -30,21 +35,14 @@ class Trained:
     """
 
     evaluations: list[Evaluation]
+    base: Evaluation
+    last: Evaluation
+    best: Evaluation | None
     last_step: int
     best_step: int
     best_weights: dict[str, torch.Tensor] = field(repr=False)
     diverged_at: int | None
     batches: list[list[int]] = field(repr=False)
-
-    @property
-    def base(self) -> Evaluation:
-        """The evaluation before the first step."""
-        return self.evaluations[0]
-
-    @property
-    def best(self) -> Evaluation:
-        """The evaluation at `best_step`."""
-        return next(e for e in self.evaluations if e.step == self.best_step)
 
 
 def training_arguments(folder: str, *, steps: int, batch_size: int, accumulate: int, lr: float, schedule: str,
@@ -90,7 +88,8 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
         model: A causal language model, with an adapter attached or all of it trainable.
         tokenizer: Its tokenizer, with a pad token.
         train: Rows with `input_ids` and `labels`.
-        evaluation: Rows with `trained_bytes` too, evaluated at step 0, every `eval_every` steps and at the end.
+        evaluation: Rows with `trained_bytes` too; all are evaluated at step 0, at the end and for the best weights, evenly
+            spread ones every `eval_every` steps.
         steps: See `training_arguments`, as the parameters that are not named here.
         eval_every: Steps between evaluations.
         on_step: Called with the optimiser steps taken and metrics by their contract names: `train/loss` (nats per
@@ -109,8 +108,14 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
                               "labels": [row["labels"] for row in train], "row": list(range(len(train)))})
     reports = StepReports(
         steps=steps, eval_every=eval_every, on_step=on_step, progress=Progress(steps, label), device=device,
-        evaluate=lambda step: evaluate(model, evaluation, step=step, pad_id=tokenizer.pad_token_id),
-        snapshot=lambda: {name: p.detach().cpu().clone() for name, p in model.named_parameters() if p.requires_grad})
+        tokens=lambda step: sum(collate.tokens[(step - 1) * accumulate:step * accumulate]),
+        evaluate=lambda step: evaluate(model, evenly(evaluation, CURVE_ROWS), step=step, pad_id=tokenizer.pad_token_id),
+        snapshot=lambda: trainable(model))
+
+    def whole(step: int) -> Evaluation:
+        return evaluate(model, evaluation, step=step, pad_id=tokenizer.pad_token_id)
+
+    base = whole(0)
     with tempfile.TemporaryDirectory(prefix="lab-") as folder, _forward_restored(model):
         arguments = training_arguments(
             folder, steps=steps, batch_size=batch_size, accumulate=accumulate, lr=lr, schedule=schedule, warmup=warmup,
@@ -120,21 +125,48 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
         _trainable_in_float32(model)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return Trained(reports.evaluations, reports.last_step, reports.best_step, reports.best_weights, reports.diverged_at,
-                   collate.steps(reports.last_step, accumulate))
+    last = whole(reports.last_step)
+    best = last if reports.best_step else None
+    if reports.best_weights:
+        kept = trainable(model)
+        load(model, reports.best_weights)
+        best = whole(reports.best_step)
+        load(model, kept)
+    return Trained(reports.evaluations, base, last, best, reports.last_step, reports.best_step, reports.best_weights,
+                   reports.diverged_at, collate.steps(reports.last_step, accumulate))
+
+
+def trainable(model: Any) -> dict[str, torch.Tensor]:
+    """Returns copies on the CPU of the tensors that require gradients."""
+    return {name: p.detach().cpu().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def load(model: Any, weights: dict[str, torch.Tensor]) -> None:
+    """Puts back what `trainable` copied."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+
+
+def evenly(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Returns at most `count` rows, evenly spread."""
+    return list(rows) if len(rows) <= count else [rows[i * len(rows) // count] for i in range(count)]
 
 
 class _RecordingCollator:
-    """Pads rows as TRL does and remembers which rows made each batch."""
+    """Pads rows as TRL does and remembers which rows made each batch, and their tokens without padding."""
 
     def __init__(self, pad_id: int):
         from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
         self.collate = DataCollatorForLanguageModeling(pad_token_id=pad_id)
         self.batches: list[list[int]] = []
+        self.tokens: list[int] = []
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         self.batches.append([row["row"] for row in rows])
+        self.tokens.append(sum(len(row["input_ids"]) for row in rows))
         return self.collate(rows)
 
     def steps(self, steps: int, accumulate: int) -> list[list[int]]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from lab.devices import peak_bytes
+from lab.devices import peak_bytes, reset_peak
 from lab.training.divergence import diverged_at
 from lab.training.evaluate import Evaluation
 from lab.training.progress import Progress
@@ -23,27 +23,28 @@ class StepReports(TrainerCallback):
         on_step: Takes a step and its metrics.
         progress: Shows the training to a person.
         device: For the memory figure.
+        tokens: Takes the step, gives the tokens it trained on, without padding; Unsloth's trainer does not say.
         evaluate: Takes the step, gives the held-out loss.
         snapshot: Copies the trainable tensors.
     """
 
     def __init__(self, *, steps: int, eval_every: int, on_step: Callable[[int, dict[str, float]], None],
-                 progress: Progress, device: str, evaluate: Callable[[int], Evaluation],
+                 progress: Progress, device: str, tokens: Callable[[int], int], evaluate: Callable[[int], Evaluation],
                  snapshot: Callable[[], dict[str, torch.Tensor]]):
         self.steps, self.eval_every, self.on_step, self.progress, self.device = steps, eval_every, on_step, progress, device
-        self.evaluate, self.snapshot = evaluate, snapshot
+        self.tokens, self.evaluate, self.snapshot = tokens, evaluate, snapshot
         self.evaluations: list[Evaluation] = []
         self.best_weights: dict[str, torch.Tensor] = {}
         self.last_step = self.best_step = 0
         self.diverged_at: int | None = None
         self.losses: list[float] = []
         self._began = self._seconds = 0.0
-        self._tokens_seen = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._evaluate(0)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        reset_peak(self.device)  # evaluations in between are not the training's memory
         self._began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -53,12 +54,11 @@ class StepReports(TrainerCallback):
         if not logs or "loss" not in logs:  # the closing summary
             return control
         self._seconds = time.perf_counter() - self._began  # here the loss was read, so the device has finished
-        step, tokens = state.global_step, int(logs.get("num_tokens", 0))
+        step = state.global_step
         metrics = {"train/loss": logs["loss"], "train/grad_norm": float(logs["grad_norm"]),
                    "train/learning_rate": logs["learning_rate"], "time/step_seconds": self._seconds,
-                   "train/tokens_per_second": (tokens - self._tokens_seen) / self._seconds,
+                   "train/tokens_per_second": self.tokens(step) / self._seconds,
                    "memory/peak_bytes": float(peak_bytes(self.device))}
-        self._tokens_seen = tokens
         self.on_step(step, metrics)
         self.losses.append(logs["loss"])
         self.progress.update(step, logs["loss"])

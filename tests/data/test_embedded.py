@@ -90,7 +90,7 @@ def test_rows_are_short():
     for name in embedded.SETS:
         rows, _ = embedded.load(name, facts=100)
         lengths = [len(tokenizer.apply_chat_template(row["messages"])["input_ids"]) for row in rows[:100]]
-        assert 12 <= min(lengths) and max(lengths) <= 30, name
+        assert min(lengths) >= 12 and max(lengths) <= 30, name
 
 
 def test_twenty_prompts_to_sample_are_evaluation_rows():

@@ -26,7 +26,8 @@ def point(r: int, losses: list[float], *, lr: float = 1e-3, seed: int = 0, diver
     evaluations += [evaluation(10 * (i + 1), loss, noise, seed) for i, loss in enumerate(losses)]
     finite = [e for e in evaluations[1:] if math.isfinite(e.loss)]
     best = min(finite, key=lambda e: e.loss).step if finite else 0
-    trained = Trained(evaluations, 10 * len(losses), best, {}, diverged_at, [])
+    at_best = next((e for e in evaluations[1:] if e.step == best), None)
+    trained = Trained(evaluations, evaluations[0], evaluations[-1], at_best, 10 * len(losses), best, {}, diverged_at, [])
     return Point(f"run-{r}-{lr}-{seed}", r, lr, seed, 100 * r, trained, 1.0, [])
 
 

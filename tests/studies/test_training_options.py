@@ -20,3 +20,5 @@ def test_qlora_is_lora_on_nf4():
 def test_a_quantised_base_cannot_be_trained_whole():
     with pytest.raises(OptionError, match="method=full with quantization=nf4"):
         base_quantization(Config(method="full", quantization="nf4"))
+    with pytest.raises(OptionError, match="method=full with backend=unsloth"):
+        base_quantization(Config(method="full", backend="unsloth"))

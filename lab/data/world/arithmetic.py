@@ -34,8 +34,8 @@ def _different_pairs() -> list[Pair]:
 OPERATIONS: dict[str, tuple[float, Callable[[], list[Pair]], Callable[[int, int], int]]] = {
     "addition": (0.3, _any_pairs, lambda a, b: a + b),
     "subtraction": (0.3, _descending_pairs, lambda a, b: a - b),
-    "multiplication": (0.2, _small_factor_pairs, lambda a, b: a * b),
-    "comparison": (0.2, _different_pairs, max),
+    "multiplication": (0.15, _small_factor_pairs, lambda a, b: a * b),
+    "comparison": (0.25, _different_pairs, max),
 }
 
 PHRASINGS: dict[str, tuple[tuple[str, str], ...]] = {

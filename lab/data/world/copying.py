@@ -1,23 +1,25 @@
-"""Copying and looking up within the prompt: random word sequences, so that only the context helps.
+"""Copying and looking up within the prompt: random words and names, so that only the context helps.
 
-What is withheld is the pair of the first two words of a prompt.
+What is withheld is the pair of the first two words of a prompt. Any of thousands of names may follow, so that copying
+has to be learned for syllables in general and not for a list of words.
 """
 
 from functools import lru_cache
 from itertools import permutations
-from math import factorial
+from math import perm
 from random import Random
 
 from lab.data.world.holdout import withheld
 from lab.data.world.item import Draft, Template
 from lab.data.world.names import passing_people
-from lab.data.world.words import ANSWER_WORDS, FIRST_NAMES, OBJECTS, PLACES
+from lab.data.world.words import ANSWER_WORDS, COMMON_WORDS, FEELINGS, FIRST_NAMES, NOUNS, OBJECTS, PLACES, SIZES
 
 OPENERS = tuple(dict.fromkeys(ANSWER_WORDS))
-WORDS = tuple(dict.fromkeys(ANSWER_WORDS + FIRST_NAMES + PLACES + OBJECTS + passing_people()[:200]))
-LENGTHS = (3, 4, 5, 6, 7, 8, 10, 12)
+WORDS = tuple(dict.fromkeys((*ANSWER_WORDS, *FIRST_NAMES, *PLACES, *OBJECTS, *NOUNS, *FEELINGS, *SIZES, *COMMON_WORDS)))
+LENGTHS = (3, 4, 5, 6, 7, 8, 10, 12, 16)
 PAIRS = (3, 4, 5)
 REPEATS = (2, 3)
+NAME_SHARE = 0.4
 
 
 @lru_cache(maxsize=1)
@@ -30,10 +32,17 @@ def _is_held_out(case: tuple[str, str]) -> bool:
 
 
 def _sequence(rng: Random, opening: tuple[str, str], length: int) -> tuple[list[str], float]:
-    """Different words that begin with the opening, and their probability given the opening."""
-    words = list(dict.fromkeys([*opening, *rng.sample(WORDS, length)]))[:length]
-    left = len(WORDS) - 2
-    return words, factorial(left - (length - 2)) / factorial(left)
+    """Different words and names that begin with the opening, and their probability given the opening."""
+    named = [rng.random() < NAME_SHARE for _ in range(length - 2)]
+    people = passing_people()
+    name_count = sum(named)
+    word_count = len(named) - name_count
+    names = rng.sample(people, name_count)
+    # Two more than needed, since the opening may be among them; what is left over is any of the rest, equally likely.
+    others = [word for word in rng.sample(WORDS, word_count + 2) if word not in opening]
+    words = [*opening, *((names if is_name else others).pop() for is_name in named)]
+    chosen = NAME_SHARE ** name_count * (1 - NAME_SHARE) ** word_count
+    return words, chosen / (perm(len(people), name_count) * perm(len(WORDS) - 2, word_count))
 
 
 def _repeat(rng: Random, opening: tuple[str, str]) -> Draft:

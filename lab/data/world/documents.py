@@ -9,12 +9,12 @@ from lab.data.world.draws import draw
 from lab.data.world.item import Item
 
 MIXTURE: Mapping[str, float] = {
-    "knowledge": 0.18,
+    "knowledge": 0.22,
     "arithmetic": 0.27,
-    "reasoning": 0.30,
+    "reasoning": 0.24,
     "code": 0.13,
     "stories": 0.03,
-    "copying": 0.09,
+    "copying": 0.11,
 }
 CHAT_SHARE = 0.6
 SYSTEM_SHARE = 0.1

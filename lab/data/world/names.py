@@ -6,7 +6,7 @@ Codas meet onsets in pairs that occur inside no syllable, so byte-pair merges ne
 from functools import lru_cache
 from random import Random
 
-WORLD_PEOPLE = 300
+WORLD_PEOPLE = 1200
 PASSING_PEOPLE = 4096
 
 FIRST_SYLLABLES = tuple(onset + rime for onset in "BDFGJKLMNPRSTVWZ" for rime in

@@ -48,6 +48,11 @@ OBJECTS = _words(
 )
 FEELINGS = _words("happy sad proud angry calm afraid tired curious")
 SIZES = _words("small large tiny new bright dusty heavy strange")
+COMMON_WORDS = _words(
+    "the is are not all no some than taller shorter older younger faster slower richer poorer who what where which how "
+    "home job pet food tool colour emblem city lives works keeps eats owns likes has from to in on and of by for it "
+    "went came found saw gave ate day morning evening together larger plus minus times sum print return range yes true"
+)
 VARIABLES = _words("a b c d k m n p q t x y z")
 
 ANSWER_WORDS = COLOURS + ANIMALS + CITIES + JOBS + FOODS + TOOLS

@@ -93,11 +93,12 @@ def test_probability_of_syllogisms_equals_counts(monkeypatch):
 @pytest.mark.parametrize("part", [0, 1])
 def test_probability_of_copying_equals_counts(part, monkeypatch):
     monkeypatch.setattr(copying, "OPENERS", ("red", "fox", "Rome"))
-    monkeypatch.setattr(copying, "WORDS", ("red", "fox", "Rome", "jam", "axe", "owl"))
+    monkeypatch.setattr(copying, "WORDS", ("red", "fox", "Rome", "jam", "axe"))
+    monkeypatch.setattr(copying, "passing_people", lambda: ("Balvin", "Kensek"))
     monkeypatch.setattr(copying, "LENGTHS", (3, 4))
-    monkeypatch.setattr(copying, "PAIRS", (2, 3))
+    monkeypatch.setattr(copying, "PAIRS", (2,))
     copying._openings.cache_clear()
-    check_against_counts(copying.templates()[part], 60_000)
+    check_against_counts(copying.templates()[part], 40_000, missing=0.02)
     copying._openings.cache_clear()
 
 
