@@ -127,7 +127,7 @@ def main() -> None:
                     f"backends.make_model(Path({str(folder)!r}), {'tiny' if arguments.tiny else '7b'!r})"], check=True)
     make_data(data, rows=40 if arguments.tiny else 220, words=20 if arguments.tiny else 250)
     result: dict = {"command": "python " + " ".join(sys.argv), "seed": SEED, "machine": machine(), "versions": versions(),
-                    "runs": {}, "tolerance_nats_per_token": 0.02}
+                    "runs": {}, "tolerance_nats_per_token": 0.001}
     for backend in names:
         run_id = train(folder, data, backend, arguments.tiny)
         result["runs"][backend] = {"run": run_id, **measured(run_id), "reopened": {}}

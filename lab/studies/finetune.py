@@ -15,7 +15,7 @@ class Config(TrainingOptions):
     """One training."""
 
     r: int = option(8, "rank of the adapter", minimum=1)
-    lr: float = option(1e-3, "peak learning rate", above=0)
+    lr: float = option(1e-3, "peak learning rate", above=0, maximum=1e6)
 
 
 def run(config: Config) -> str:

@@ -22,7 +22,8 @@ class Config(TrainingOptions):
     """One rate, or several; with several ranks, the best rate of each."""
 
     r: tuple[int, ...] = option((8,), "rank of the adapter, or several", minimum=1)
-    lr: tuple[float, ...] = option((3e-4, 1e-3, 3e-3), "peak learning rate, or several: 3e-4,1e-3,3e-3", above=0)
+    lr: tuple[float, ...] = option((3e-4, 1e-3, 3e-3), "peak learning rate, or several: 3e-4,1e-3,3e-3", above=0,
+                                    maximum=1e6)
 
 
 def run(config: Config) -> str:

@@ -23,7 +23,7 @@ class Config(TrainingOptions):
     """One rank, or several trained alike and compared."""
 
     r: tuple[int, ...] = option((8,), "rank of the adapter, or several: 1,4,16", minimum=1)
-    lr: float = option(1e-3, "peak learning rate", above=0)
+    lr: float = option(1e-3, "peak learning rate", above=0, maximum=1e6)
     capacity: bool = option(False, "train the smallest rank again with twice the steps and with twice the facts, to "
                                    "tell short from full")
 

@@ -114,7 +114,7 @@ def test_a_sweep_is_a_parent_with_named_children_that_train_as_if_alone(tiny_run
 
 
 def test_a_rate_that_is_far_too_high_is_a_finding_and_the_run_finishes(tiny_run):
-    parent = learning_rate.run(learning_rate.Config(**{**TINY, "lr": (5e-3, 1e6, 3e38)}))
+    parent = learning_rate.run(learning_rate.Config(**{**TINY, "lr": (5e-3, 1e3, 1e6)}))
     runs = lab.runs("learning_rate").set_index("run_id")
     assert runs.loc[parent, "ended"] == "finished"
     assert runs.loc[parent, "verdict.highest_diverges"] == "supported"

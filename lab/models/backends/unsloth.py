@@ -18,7 +18,7 @@ from lab.models.fingerprint import cache_folder
 
 _COME_LATER = ("transformers", "peft", "trl")
 _REPLACED = ("forward", "_unsloth_forward", "apply_qkv", "apply_o")  # what its adapters put on modules
-_INSTALL = "pip install 'llm-learning-lab[gpu]'"
+_INSTALL = "pip install -e '.[gpu]' in this project's folder"
 
 
 def prepare() -> None:
