@@ -4,6 +4,7 @@ All cases start at once, as modules on a store that does not exist yet, then und
 several processes that make and write one SQLite file, and it takes seconds instead of minutes.
 """
 
+import json
 import os
 import shlex
 import signal
@@ -17,12 +18,13 @@ from typing import Any
 
 import pytest
 
-from lab.tracking.store import client
+from lab.tracking.store import client, experiment_id
 
 ROOT = Path(__file__).parents[2]
 PROJECT = Path(__file__).parent / "project"
 MODULE = [sys.executable, str(PROJECT / "dummy_study.py")]
-LAUNCHED = [sys.executable, "-m", "mlflow", "run", str(PROJECT), "--env-manager", "local"]
+PROJECT_LOCALLY = [str(PROJECT), "--env-manager", "local"]
+LAUNCHED = [sys.executable, "-m", "mlflow", "run", *PROJECT_LOCALLY]
 STEPS = 300  # of the dummy study
 TERM, INT = signal.SIGTERM, signal.SIGINT
 
@@ -96,12 +98,15 @@ MODULES = {
 # A launcher as MLflow is one, but with a shell that stays between it and the study.
 SHELL = "import subprocess, sys; subprocess.run(['bash', '-c', sys.argv[1]])"
 LINE = shlex.join([*MODULE, "--mode=wait"]) + "; exit $?"
+IN_TURN = {
+    "launched finish": [*PROJECT_LOCALLY, "-P", "lr=0.0001", "-P", "text=it's $HOME"],
+    "launched raise": [*PROJECT_LOCALLY, "-P", "mode=raise"],
+    "launched exit": [*PROJECT_LOCALLY, "-P", "mode=exit"],
+    "launched parse": [*PROJECT_LOCALLY, "-P", "lr=-1", "-P", "rank=8"],
+}
 LAUNCHES = {
+    "in turn": Case([sys.executable, str(Path(__file__).with_name("launch_each.py")), json.dumps(IN_TURN)]),
     "behind a shell": Case([sys.executable, "-c", SHELL, LINE], to_launcher, adopts=True),
-    "launched finish": Case([*LAUNCHED, "-P", "lr=0.0001", "-P", "text=it's $HOME"]),
-    "launched raise": Case([*LAUNCHED, "-P", "mode=raise"]),
-    "launched exit": Case([*LAUNCHED, "-P", "mode=exit"]),
-    "launched parse": Case([*LAUNCHED, "-P", "lr=-1", "-P", "rank=8"]),
     "launched term": Case([*LAUNCHED, "-P", "mode=wait"], to_study(TERM)),
     "launcher term": Case([*LAUNCHED, "-P", "mode=wait"], to_launcher),
     "launched ctrl-c": Case([*LAUNCHED, "-P", "mode=wait"], to_group),
@@ -114,7 +119,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     before = os.environ.get("MLFLOW_TRACKING_URI")
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
     try:
-        yield {**all_at_once(MODULES, folder), **all_at_once(LAUNCHES, folder)}
+        modules, launches = all_at_once(MODULES, folder), all_at_once(LAUNCHES, folder)
+        yield {**modules, **launches, **each_of(launches["in turn"])}
     finally:
         os.environ.pop("MLFLOW_TRACKING_URI")
         if before is not None:
@@ -143,7 +149,7 @@ def start(name: str, case: Case, folder: Path) -> Running:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     if case.adopts:
-        environment["MLFLOW_RUN_ID"] = client().create_run(client().create_experiment(name)).info.run_id
+        environment["MLFLOW_RUN_ID"] = client().create_run(experiment_id(name)).info.run_id
     out, err = (ready.with_suffix(suffix).open("w") for suffix in (".out", ".err"))
     with out, err:
         process = subprocess.Popen(
@@ -160,6 +166,17 @@ def end(running: Running) -> Ended:
         time.sleep(0.05)
     out, err = (running.ready.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
     return Ended(status, out, err, study)
+
+
+def each_of(in_turn: Ended) -> dict[str, Ended]:
+    """The endings of the cases that one process launched in turn."""
+    found = {}
+    rest = in_turn.err
+    for name in IN_TURN:
+        err, _, rest = rest.partition(f"=== {name} ")
+        status, _, rest = rest.partition("\n")
+        found[name] = Ended(int(status), "", err, None)
+    return found
 
 
 def runs(name: str) -> list[Any]:

@@ -61,6 +61,9 @@ def test_the_last_is_the_best_only_where_training_ended_with_it(store: str, tmp_
     with open_run("finetune", Config(), name="overfitted") as overfitted:
         keep(overfitted, tmp_path / "b", which="last", kind="model")
         keep(overfitted, tmp_path / "c", kind="model")
+    with pytest.raises(KeyboardInterrupt), open_run("finetune", Config(), name="stopped") as stopped:
+        keep(stopped, tmp_path / "e", which="last")
+        raise KeyboardInterrupt
     with open_run("finetune", Config(), name="diverged") as diverged:
         keep(diverged, tmp_path / "d")
         diverged.step(7, {"train/loss": float("nan")})
@@ -70,6 +73,10 @@ def test_the_last_is_the_best_only_where_training_ended_with_it(store: str, tmp_
         "model",
         "model_last",
     ]
+    assert capsule.fetch(f"{stopped.id}@last").which == "last"
+    only = f"run {stopped.id} ended killed:SIGINT and keeps only its last adapter, not its best; write {stopped.id}@last"
+    with pytest.raises(NoAdapter, match=only):
+        capsule.fetch(stopped.id)
     assert capsule.fetch(diverged.id).which == "best"
     with pytest.raises(NoAdapter, match=f"run {diverged.id} diverged at step 7 and kept nothing from its end; leave"):
         capsule.fetch(f"{diverged.id}@last")
