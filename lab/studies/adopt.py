@@ -26,7 +26,11 @@ class Config:
 
 def run(config: Config) -> str:
     """Checks the adapter against its base, keeps both as a sealed capsule and returns the run's id."""
+    from lab.tracking.lineage import check_target
+
     options.validate(config)
+    if config.register is not None:
+        check_target(config.register)
     if (config.adapter is None) == (config.tuned is None):
         raise OptionError(f"adapter={config.adapter} and tuned={config.tuned}: give exactly one of them; adapter takes a "
                           "PEFT folder or Hub id, tuned a full fine-tune together with model")

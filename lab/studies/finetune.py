@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from lab import options
 from lab.models import backends
 from lab.options import option
-from lab.studies.training_options import TrainingOptions, base_quantization, compact
+from lab.studies.training_options import TrainingOptions, check, compact
 
 QUESTION = "What does one fine-tune look like from inside?"
 
@@ -20,8 +19,7 @@ class Config(TrainingOptions):
 
 def run(config: Config) -> str:
     """Trains once and returns the id of the run that keeps the adapter."""
-    options.validate(config)
-    base_quantization(config)
+    check(config)
     backends.prepare(config.backend)
     from lab.studies.single import hypotheses, train_single
     from lab.studies.training_run import prepare, show_data

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lab import options
 from lab.models import backends
 from lab.options import option
-from lab.studies.training_options import TrainingOptions, base_quantization, compact
+from lab.studies.training_options import TrainingOptions, check, compact
 from lab.sweeps.grid import points
 
 QUESTION = "How does the learning rate change what is learned, and where does training come apart?"
@@ -28,8 +27,7 @@ class Config(TrainingOptions):
 
 def run(config: Config) -> str:
     """Trains one adapter per rate, rank and seed and returns the id of the run or of the sweep's parent."""
-    options.validate(config)
-    base_quantization(config)
+    check(config)
     backends.prepare(config.backend)
     from lab.studies import rate_verdicts
     from lab.studies.single import hypotheses, train_single

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab import options
 from lab.models import backends
 from lab.options import option
-from lab.studies.training_options import TrainingOptions, base_quantization, compact
+from lab.studies.training_options import TrainingOptions, check, compact
 from lab.sweeps.grid import points
 
 QUESTION = "How does the rank of a LoRA adapter change what is learned, at one rate, schedule and budget?"
@@ -30,8 +29,7 @@ class Config(TrainingOptions):
 
 def run(config: Config) -> str:
     """Trains one adapter per rank and seed and returns the id of the run that holds it, or of the sweep's parent."""
-    options.validate(config)
-    base_quantization(config)
+    check(config)
     backends.prepare(config.backend)
     from lab.studies.single import hypotheses, train_single
     from lab.studies.training_run import prepare, show_data

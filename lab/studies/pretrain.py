@@ -37,7 +37,11 @@ class Config:
 
 def run(config: Config) -> str:
     """Pretrains a model, keeps it, and returns the run's id."""
+    from lab.tracking.lineage import check_target
+
     options.validate(config)
+    if config.register is not None:
+        check_target(config.register)
     from lab.studies.closing import close
     from lab.studies.pretrain_run import keep, train
     from lab.studies.pretrain_verdicts import hypotheses, table, verdicts

@@ -24,7 +24,7 @@ def hypotheses(config: Any) -> list[Hypothesis]:
     if len(rates) >= 2:
         stated.append(Hypothesis(
             "highest_diverges", f"The highest rate, {compact(rates[-1])}, diverges.",
-            "share of its trainings whose loss became non-finite or rose above its start and stayed there: supported if "
+            "share of its trainings whose loss became non-finite or rose to 1.2 times its start and stayed above: supported if "
             "all, refuted if none, else undecided", "0: none diverges"))
     if len(rates) >= 3:
         stated.append(Hypothesis(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lab import options
 from lab.errors import OptionError
 from lab.options import option
 
@@ -41,6 +42,20 @@ class TrainingOptions:
     dtype: str = option("auto", "auto, float32 or bfloat16", choices=("auto", "float32", "bfloat16"))
     predict: str | None = option(None, "your guess, written down before anything is computed")
     register: str | None = option(None, "name@alias under which the adapter is registered")
+
+
+def check(config: TrainingOptions) -> None:
+    """Checks what a single option cannot know about the others, and that a registered name can be one.
+
+    Raises:
+        OptionError: Something is not allowed.
+    """
+    from lab.tracking.lineage import check_target
+
+    options.validate(config)
+    base_quantization(config)
+    if config.register is not None:
+        check_target(config.register)
 
 
 def base_quantization(config: TrainingOptions) -> str:

@@ -146,6 +146,7 @@ def _record_facts(run: Run, setup: Setup, trainable: int) -> None:
                 "parameters.trainable": trainable, "data.sha256": data.sha256, "data.eval_sha256": data.eval_sha256,
                 **{f"data.{name}": value for name, value in data.profile.items()}})
     run.dataset(data.name, data.sha256, data.source, "training", len(data.train), data.profile)
+    run.dataset(data.name, data.eval_sha256, data.source, "evaluation", len(data.evaluation), {})
 
 
 class _Answers:

@@ -30,7 +30,7 @@ class Trained:
         last_step: Optimiser steps taken; fewer than asked for after a divergence.
         best_step: The step after 0 with the lowest held-out loss; 0 if there was none to keep.
         best_weights: Copies on the CPU of the trainable tensors at `best_step`; empty if that is `last_step`.
-        diverged_at: First step with a non-finite loss or gradient, or after which the loss stayed above its start.
+        diverged_at: First step with a non-finite loss or gradient, or after which the loss stayed well above its start.
         batches: Per optimiser step, the row indices it trained on.
     """
 

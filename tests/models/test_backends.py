@@ -54,7 +54,7 @@ def test_an_unknown_one():
 
 def test_unsloth_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceUnavailable, match=r"needs an NVIDIA GPU.*backend=transformers.*llm-learning-lab\[gpu\]"):
+    with pytest.raises(DeviceUnavailable, match=r"needs an NVIDIA GPU.*backend=transformers.*pip install -e '.\[gpu\]"):
         backends.prepare("unsloth")
     with pytest.raises(DeviceUnavailable, match="runs on CUDA GPUs only, not on cpu; type backend=transformers"):
         backends.check_placement("unsloth", Placement("cpu", "float32", "", ""))
@@ -62,7 +62,7 @@ def test_unsloth_without_a_gpu(monkeypatch):
 
 def test_unsloth_that_is_not_installed(gpu, monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DependencyMissing, match=r"which is not installed; type: pip install 'llm-learning-lab\[gpu\]'"):
+    with pytest.raises(DependencyMissing, match=r"which is not installed; type: pip install -e '.\[gpu\]'"):
         backends.prepare("unsloth")
 
 

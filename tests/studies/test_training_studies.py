@@ -73,6 +73,13 @@ def test_the_adapter_fetched_by_run_id_gives_the_logits_that_training_ended_with
         assert not torch.equal(logits_of(opened.model), in_memory)
 
 
+def test_a_run_on_a_server_gives_the_same_logits_from_another_directory(tiny_run, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    run_id = finetune.run(finetune.Config(**TINY))
+    monkeypatch.chdir(tmp_path)
+    assert torch.equal(logits_of(lab.open_run(run_id).model), tiny_run[1])
+
+
 def test_a_run_says_what_happened(tiny_run):
     run_id, _ = tiny_run
     steps, losses = lab.history(run_id, "train/loss")
@@ -134,7 +141,7 @@ def test_full_fine_tuning_keeps_a_model_and_leaves_the_base_as_it_was(tiny_run):
     ({"dataset": "missing.jsonl"}, DataError, "missing.jsonl"), ({"model": "./no/such"}, ModelNotFound, "no/such"),
     ({"targets": "q_prj"}, OptionError, "q_proj"), ({"dataset": "embedded:fact"}, DataError, "facts"),
     ({"backend": "unsloth"}, Exception, "GPU|unsloth"), ({"max_length": 100_000}, OptionError, "max_length"),
-    ({"method": "full", "quantization": "nf4"}, OptionError, "quantization")])
+    ({"method": "full", "quantization": "nf4"}, OptionError, "quantization"), ({"register": "a"}, OptionError, "register")])
 def test_wrong_input_is_an_error_before_any_training(tiny_run, changes, error, words):
     with pytest.raises(error, match=words):
         finetune.run(finetune.Config(**{**TINY, **changes}))

@@ -22,5 +22,7 @@ def test_a_non_finite_loss_diverges_at_its_own_step():
     assert diverged_at([3.0, 2.0, float("nan"), 1.0]) == 3
 
 
-def test_too_short_to_say():
-    assert diverged_at([1.0, 9.0, 9.0]) is None
+def test_a_short_training_that_explodes_is_found_and_one_that_only_wavers_is_not():
+    assert diverged_at([1.0, 9.0, 9.0]) == 2
+    assert diverged_at([1.0, 1.1, 1.05, 1.15]) is None
+    assert diverged_at([1.0]) is None
