@@ -24,8 +24,8 @@ def hypotheses(config: Any) -> list[Hypothesis]:
     if len(rates) >= 2:
         stated.append(Hypothesis(
             "highest_diverges", f"The highest rate, {compact(rates[-1])}, diverges.",
-            "share of its trainings whose loss became non-finite or rose to 1.2 times its start and stayed above: supported if "
-            "all, refuted if none, else undecided", "0: none diverges"))
+            "share of its trainings whose loss became non-finite or rose to 1.2 times its start and stayed above: "
+            "supported if all, refuted if none, else undecided", "0: none diverges"))
     if len(rates) >= 3:
         stated.append(Hypothesis(
             "best_rate_inside", "For every rank the best rate lies inside the grid.",
