@@ -54,7 +54,8 @@ def _rows(source: str) -> Iterator[tuple[int, Row]]:
     if path.is_dir():
         return dataset_rows(str(path), source, None, "train")
     if suffix in KINDS or not HUB_ID.fullmatch(source):
-        raise DataError(f"{source}: there is no such file{_neighbours(path)}")
+        hint = "" if path.is_absolute() else "; `mlflow run` starts in the project's folder, so write an absolute path"
+        raise DataError(f"dataset={source}: there is no such file{_neighbours(path)}{hint}")
     name, configuration, split = (source.split(":") + ["", ""])[:3]
     return dataset_rows(name, source, configuration or None, split or "train")
 
