@@ -22,6 +22,8 @@ class Config:
     lr: float = option(3e-3, "peak learning rate", above=0)
     warmup: float = option(0.02, "share of the steps over which the learning rate rises from 0", minimum=0, maximum=1)
     eval_every: int | None = option(None, "optimiser steps between evaluations; none: a quarter of the steps", minimum=1)
+    questions: int = option(1000, "held-out questions of each category at the end; at most 200 of them during training",
+                            minimum=1)
     width: int = option(192, "width of the residual stream", minimum=32)
     feed_forward: int = option(576, "width of the feed-forward layers", minimum=32)
     layers: int = option(6, "decoder blocks", minimum=1)

@@ -18,7 +18,8 @@ from lab.tracking.run import Run
 from lab.training.pretrain import Pretrained, pretrain
 from lab.training.progress import Progress
 
-_NOT_OF_TRAINING = ("device", "predict", "register", "eval_every")
+_NOT_OF_TRAINING = ("device", "predict", "register", "eval_every", "questions")
+DURING = 200
 
 
 def train(run: Run, config: Any) -> Pretrained:
@@ -44,7 +45,8 @@ def train(run: Run, config: Any) -> Pretrained:
 
     settings = {name: value for name, value in asdict(config).items() if name not in _NOT_OF_TRAINING}
     trained = pretrain(**{**settings, "dtype": place.dtype}, device=place.device, on_step=on_step, on_eval=on_eval,
-                       eval_every=config.eval_every or max(1, config.steps // 4))
+                       eval_every=config.eval_every or max(1, config.steps // 4), final_questions=config.questions,
+                       eval_questions=min(DURING, config.questions))
     progress.close()
     run.params({"parameters.trainable": trained.parameters, "data.tokens": trained.tokens,
                 "base.device": place.description, "base.dtype": place.dtype})
