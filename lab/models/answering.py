@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lab.errors import BaseMismatch
 from lab.models.tuned import open_base, open_run, open_several
 
 if TYPE_CHECKING:
@@ -22,7 +23,16 @@ def answering(capsules: "Sequence[Capsule]", *, base: str | None = None, device:
         base: Where the base lies, if not where the runs recorded it.
         device: See `lab.devices.choose`.
         dtype: See `lab.devices.choose`.
+
+    Raises:
+        BaseMismatch: The runs were not all trained on the same base.
     """
+    bases = {kept.manifest["base_fingerprint"]: kept for kept in capsules}
+    if len(bases) > 1:
+        named = "; ".join(f"run {kept.run_id} on {kept.manifest['base_reference']['given']} with fingerprint {print_}"
+                          for print_, kept in bases.items())
+        raise BaseMismatch(f"these runs were trained on different bases, so there is no common base answer: {named}. "
+                           "Ask runs of one base at a time")
     adapters = [kept for kept in capsules if kept.kind == "adapter"]
     if adapters:
         opened = open_several([_reference(kept) for kept in adapters], device=device, dtype=dtype, base=base)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import lab
-from lab.studies import finetune, pretrain
+from lab.errors import BaseMismatch
+from lab.studies import ask, finetune, pretrain
 
 TINY = pretrain.Config(steps=3, batch_tokens=256, sequence_length=128, width=32, feed_forward=64, layers=1, heads=1,
                        kv_heads=1, questions=4, workers=0, eval_every=2)
@@ -35,3 +36,6 @@ def test_a_pretrained_model_is_kept_judged_and_can_be_fine_tuned(store):
     manifest = lab.fetch(tuned).manifest
     assert manifest["base_fingerprint"] == base.base.fingerprint
     assert lab.open_run(tuned).base.reference.path_or_id == run_id
+    other = finetune.run(finetune.Config(facts=8, answers=4, steps=2, batch_size=4, eval_every=1))
+    with pytest.raises(BaseMismatch, match=f"different bases.*{other}"):
+        ask.run(ask.Config(run_ids=(tuned, other), prompt="1+1?"))

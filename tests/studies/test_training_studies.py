@@ -6,7 +6,7 @@ import torch
 
 import lab
 from lab.errors import DataError, ModelNotFound, OptionError
-from lab.studies import finetune, learning_rate, lora_rank
+from lab.studies import ask, finetune, learning_rate, lora_rank
 from lab.training.finetune import training_arguments
 
 TINY = {"facts": 24, "answers": 16, "steps": 4, "batch_size": 12, "eval_every": 2, "lr": 5e-3}
@@ -145,3 +145,16 @@ def test_full_fine_tuning_keeps_a_model_and_leaves_the_base_as_it_was(tiny_run):
 def test_wrong_input_is_an_error_before_any_training(tiny_run, changes, error, words):
     with pytest.raises(error, match=words):
         finetune.run(finetune.Config(**{**TINY, **changes}))
+
+
+def test_ask_shows_base_adapters_and_whole_models_side_by_side(tiny_run):
+    whole = finetune.run(finetune.Config(**{**TINY, "lr": 1e-3}, method="full"))
+    asked = ask.run(ask.Config(run_ids=(tiny_run[0], whole), max_new_tokens=8))
+    rows = lab.table(asked, "answers")
+    assert len(rows) == 10
+    assert set(rows[0]) == {"prompt", "expected", "base", f"run {tiny_run[0][:8]}", f"run {whole[:8]}"}
+    samples = lab.table(tiny_run[0], "samples")
+    assert [row["base"] for row in rows] == [sample["base"] for sample in samples[:10]]
+    assert [row[f"run {tiny_run[0][:8]}"] for row in rows] == [sample["best"] for sample in samples[:10]]
+    only_whole = ask.run(ask.Config(run_ids=(whole,), prompt="What is 2+2?"))
+    assert lab.table(only_whole, "answers")[0]["prompt"] == "What is 2+2?"
