@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from lab.figures.arrays import as_floats
 from lab.figures.layout import own_axes
-from lab.figures.theme import color, legend, nothing, reference
+from lab.figures.theme import MUTED, color, legend, nothing, reference
 from lab.figures.ticks import log_ticks
 
 
@@ -20,7 +20,7 @@ def loss_by_rank(parameters: Any, loss: Any, ranks: Any, ax: Axes | None = None,
         loss: (N,) held-out loss; nan where the training diverged, which is marked at the top.
         ranks: (N,) rank of every training; seeds repeat it.
         intervals: (distinct ranks, 2) lower and upper end for each mean, ranks rising.
-        base_loss: Loss of the bare base, drawn as a reference line.
+        base_loss: Loss of the bare base, drawn as a reference line, or named in the title where it lies far off.
         covers: What the intervals cover, for the legend.
         unit: Of the loss.
     """
@@ -43,7 +43,11 @@ def loss_by_rank(parameters: Any, loss: Any, ranks: Any, ax: Axes | None = None,
         if np.isfinite(y):
             ax.annotate(f"r={rank:g}", (x, y), xytext=(6, 7), textcoords="offset points", fontsize=9)
     if base_loss is not None:
-        reference(ax, base_loss, "bare base")
+        finite = loss[np.isfinite(loss)]
+        if base_loss - finite.min() <= 3 * max(float(np.ptp(finite)), 1e-9):
+            reference(ax, base_loss, "bare base")
+        else:  # it would squash what the figure is about
+            ax.set_title(f"bare base: {base_loss:.2f} {unit}", loc="left", color=MUTED, fontsize=9)
     ax.margins(y=0.15)
     ax.set_ylim(bottom=max(0.0, ax.get_ylim()[0]))
     around(ax, parameters)

@@ -54,6 +54,15 @@ def estimate(points: Sequence[Point], key: Callable[[Point], Hashable], keys: Se
     return over_items(lambda rows: of(complete[0], rows), items)
 
 
+def held_out_curve(point: Point) -> tuple[np.ndarray, np.ndarray]:
+    """Returns steps and losses of the evaluations after step 0; the bare base lies far above and says nothing of a sweep.
+
+    A training that diverged before any evaluation has only the bare base.
+    """
+    evaluations = point.trained.evaluations[1:] or point.trained.evaluations
+    return np.array([e.step for e in evaluations]), np.array([e.loss for e in evaluations])
+
+
 def left_out(points: Sequence[Point]) -> str:
     """Returns the words for the points that diverged, or nothing."""
     kept = {p.run_id for p in whole(points)}

@@ -10,7 +10,7 @@ from lab.evaluation.intervals import Estimate
 from lab.figures.curves import overlay
 from lab.figures.layout import panels
 from lab.figures.ranks import learned_bits_by_rank, loss_by_rank
-from lab.studies.paired import best_of, estimate, whole
+from lab.studies.paired import best_of, estimate, held_out_curve, whole
 from lab.studies.point_rows import bits, information
 from lab.studies.training_run import Point
 from lab.tracking.run import Run
@@ -25,10 +25,10 @@ def draw(run: Run, points: Sequence[Point], config: Any) -> None:
     estimates = [_loss_interval(points, rank) for rank in sorted(set(ranks.tolist()))]
     intervals, covers = _bounds(estimates)
     total = information(config)
-    figure, axes = panels(3 if total else 2, columns=3)
+    figure, axes = panels(3 if total else 2, columns=3, height=3.9)
     loss_by_rank(parameters, loss, ranks, axes[0], intervals=intervals, base_loss=points[0].trained.base.loss,
                  covers=covers)
-    overlay([_curve(p) for p in points], axes[1], labels=[_label(p, config) for p in points], values=ranks.tolist(),
+    overlay([held_out_curve(p) for p in points], axes[1], labels=[_label(p, config) for p in points], values=ranks.tolist(),
             value_name="rank", diverged=[p.trained.diverged_at for p in points])
     arrays = {"ranks": ranks, "parameters": parameters, "loss": loss, "loss_intervals": intervals,
               "seeds": np.array([p.seed for p in points])}
@@ -38,11 +38,6 @@ def draw(run: Run, points: Sequence[Point], config: Any) -> None:
         learned_bits_by_rank(ranks, learned, axes[2], intervals=bounds, total=total, parameters=parameters, covers=covers)
         arrays |= {"learned_bits": learned, "learned_bits_intervals": bounds, "total_bits": np.array(total)}
     run.figure("ranks", figure, arrays)
-
-
-def _curve(point: Point) -> tuple[np.ndarray, np.ndarray]:
-    evaluations = point.trained.evaluations
-    return np.array([e.step for e in evaluations]), np.array([e.loss for e in evaluations])
 
 
 def _label(point: Point, config: Any) -> str:

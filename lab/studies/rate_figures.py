@@ -8,7 +8,7 @@ import numpy as np
 from lab.figures.curves import overlay
 from lab.figures.layout import panels
 from lab.figures.rates import rate_curve, rate_rank
-from lab.studies.paired import best_of, whole
+from lab.studies.paired import best_of, held_out_curve, whole
 from lab.studies.training_options import compact
 from lab.studies.training_run import Point
 from lab.tracking.run import Run
@@ -22,7 +22,7 @@ def draw(run: Run, points: Sequence[Point], fits: dict[int, RateFit], config: An
     rates = np.array([p.lr for p in points])
     loss = np.array([best_of(p).loss if p.run_id in kept else np.nan for p in points])
     several = len(fits) > 1
-    figure, axes = panels(3 if several else 2, columns=3)
+    figure, axes = panels(3 if several else 2, columns=3, height=3.9)
     arrays = {"ranks": ranks, "rates": rates, "loss": loss, "seeds": np.array([p.seed for p in points])}
     for index, (rank, fit) in enumerate(fits.items()):
         mine = ranks == rank
@@ -31,8 +31,7 @@ def draw(run: Run, points: Sequence[Point], fits: dict[int, RateFit], config: An
                    best=fit.best, interval=fit.interval, label=f"r={rank}" if several else None, index=index)
         if fitted is not None:
             arrays |= {f"fit_rates_r{rank}": fitted, f"fit_loss_r{rank}": fit.at(fitted)}
-    curves = [([e.step for e in p.trained.evaluations], [e.loss for e in p.trained.evaluations]) for p in points]
-    overlay(curves, axes[1], labels=[f"{f'r={p.r}, ' if several else ''}lr={compact(p.lr)}" for p in points],
+    overlay([held_out_curve(p) for p in points], axes[1], labels=[f"{f'r={p.r}, ' if several else ''}lr={compact(p.lr)}" for p in points],
             values=rates.tolist(), value_name="learning rate", diverged=[p.trained.diverged_at for p in points])
     if several:
         grid_rates, grid_ranks = np.unique(rates), np.unique(ranks)
