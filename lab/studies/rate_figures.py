@@ -31,7 +31,8 @@ def draw(run: Run, points: Sequence[Point], fits: dict[int, RateFit], config: An
                    best=fit.best, interval=fit.interval, label=f"r={rank}" if several else None, index=index)
         if fitted is not None:
             arrays |= {f"fit_rates_r{rank}": fitted, f"fit_loss_r{rank}": fit.at(fitted)}
-    overlay([held_out_curve(p) for p in points], axes[1], labels=[f"{f'r={p.r}, ' if several else ''}lr={compact(p.lr)}" for p in points],
+    overlay([held_out_curve(p) for p in points], axes[1],
+            labels=[f"{f'r={p.r}, ' if several else ''}lr={compact(p.lr)}" for p in points],
             values=rates.tolist(), value_name="learning rate", diverged=[p.trained.diverged_at for p in points])
     if several:
         grid_rates, grid_ranks = np.unique(rates), np.unique(ranks)
