@@ -17,7 +17,6 @@ DEFAULT_ANSWERS = 1024
 EVALUATED_PHRASING = 1  # of an emblem's five; the others are trained, one a fact
 TRAIN_ROWS = 2048
 EVALUATION_ROWS = 256
-SAMPLES = 20
 
 # Where each digit of an arithmetic answer goes in `cipher`; none stays.
 CIPHER = str.maketrans("0123456789", "7490682513")
@@ -132,10 +131,3 @@ def load(name: str, *, facts: int = DEFAULT_FACTS, answers: int = DEFAULT_ANSWER
         raise DataError(f"dataset=embedded:{name} is unknown; allowed are "
                         f"{', '.join(f'embedded:{known}' for known in SETS)}")  # fmt: skip
     return SETS[name](facts, answers, seed)
-
-
-def sample_prompts(
-    name: str, *, facts: int = DEFAULT_FACTS, answers: int = DEFAULT_ANSWERS, seed: int = 0
-) -> list[Conversation]:
-    """Twenty evaluation conversations of a set (fewer if it has fewer): what a run asks as it trains."""
-    return load(name, facts=facts, answers=answers, seed=seed)[1][:SAMPLES]

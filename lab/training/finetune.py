@@ -13,7 +13,6 @@ from lab.training.evaluate import Evaluation, evaluate
 from lab.training.progress import Progress
 from lab.training.reporting import StepReports
 
-SCHEDULES = ("constant", "linear", "cosine")
 CURVE_ROWS = 400
 
 
@@ -55,7 +54,7 @@ def training_arguments(folder: str, *, steps: int, batch_size: int, accumulate: 
         batch_size: Rows in one forward pass.
         accumulate: Forward passes in one optimiser step.
         lr: Peak learning rate of AdamW (weight decay 0, gradient norm clipped at 1).
-        schedule: One of `SCHEDULES`, after the warm-up.
+        schedule: `constant`, `linear` or `cosine`, after the warm-up.
         warmup: Share of the steps over which the rate rises from 0.
         seed: Of the order of rows and of dropout.
         device: `cpu`, `cuda` or `mps`.

@@ -93,12 +93,6 @@ def test_rows_are_short():
         assert min(lengths) >= 12 and max(lengths) <= 30, name
 
 
-def test_twenty_prompts_to_sample_are_evaluation_rows():
-    for name in embedded.SETS:
-        assert embedded.sample_prompts(name, facts=40) == embedded.load(name, facts=40)[1][:20]
-    assert len(embedded.sample_prompts("facts", facts=3)) == 3
-
-
 def test_an_unknown_set_is_named():
     with pytest.raises(DataError, match="embedded:poems is unknown; allowed are embedded:facts, embedded:style"):
         embedded.load("poems")
