@@ -10,7 +10,8 @@ from lab.errors import ModelUnsupported, OptionError
 ALL_LINEAR = "all-linear"
 _LAYER_PATHS = ("model.layers", "transformer.h", "gpt_neox.layers", "model.decoder.layers", "transformer.blocks",
                 "model.language_model.layers", "language_model.model.layers")
-_ATTENTION = ("self_attn", "attention", "attn", "self_attention", "linear_attn")
+SOFTMAX_ATTENTION = ("self_attn", "attention", "attn", "self_attention")
+_ATTENTION = (*SOFTMAX_ATTENTION, "linear_attn")
 _FEED_FORWARD = ("mlp", "feed_forward", "block_sparse_moe", "ffn")
 _LAYER_NUMBER = re.compile(r"\.(\d+)\.")
 

@@ -1,0 +1,49 @@
+"""A batch of prompts as a model takes it, padding and positions included."""
+
+import inspect
+from typing import Any
+
+import torch
+
+from lab.errors import OptionError
+from lab.models import anatomy
+
+
+def inputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """What the model is called with: tokens, and for padded batches the mask and each row's own positions.
+
+    Args:
+        model: A causal language model, PEFT or plain.
+        tokens: [B, T], token ids.
+        real: [B, T], 0 or False for padding; None where there is none.
+
+    Raises:
+        OptionError: The batch is empty, or longer than the model's positions.
+    """
+    if not tokens.numel():
+        raise OptionError(f"a batch of shape {tuple(tokens.shape)} has no tokens; give at least one prompt with one token")
+    plain = anatomy.plain_model(model)
+    most = getattr(plain.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if most is not None and tokens.shape[1] > most:
+        raise OptionError(f"a prompt of {tokens.shape[1]} tokens: this model has positions for {most}; shorten it")
+    given = {"input_ids": tokens.to(plain.device)}
+    if real is not None and not bool(real.bool().all()):
+        mask = real.to(plain.device).long()
+        given["attention_mask"] = mask
+        if "position_ids" in inspect.signature(plain.forward).parameters:
+            # a padded row has to read the positions that it would have alone
+            given["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+    return given
+
+
+def forward(model: Any, given: dict[str, torch.Tensor], *, keep_logits: bool) -> torch.Tensor:
+    """Runs the model and returns its logits: [B, T, V], or only the last position's where the model can leave out the rest.
+
+    Args:
+        model: A causal language model, PEFT or plain.
+        given: From `inputs`.
+        keep_logits: Whether the logits of all positions are wanted.
+    """
+    plain = anatomy.plain_model(model)
+    can = "logits_to_keep" in inspect.signature(plain.forward).parameters
+    return plain(**given, **({"logits_to_keep": 1} if can and not keep_logits else {}), use_cache=False).logits

@@ -1,0 +1,183 @@
+"""Base and tuned attention from one forward pass: rows of one batch, adapters switched per row."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lab.attention.batch import forward, inputs
+from lab.attention.divergence import divergence
+from lab.attention.measure import RECENT, Collector, stacked
+from lab.attention.routing import Pattern, attention_layers, listen, routes
+from lab.attention.visibility import Visibility
+from lab.models import anatomy
+from lab.models.rows import BASE, Rows, adapter_rows
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Base and tuned models on the same prompts; P prompts, A adapters, all float64 on the CPU.
+
+    Attributes:
+        base: Statistics by name, [P, L, H].
+        tuned: Statistics by name, [A, P, L, H].
+        uniform: What uniform attention would give, by name, [P, L].
+        divergence: [A, P, L, H], nats: mean over queries of the Jensen–Shannon divergence of base and tuned attention.
+        direct: [A, P, L, H], nats: the same where only this layer's weights differ, mean of it on the base's input and on
+            the tuned model's; None if not asked for.
+        inherited: [A, P, L, H], nats: the same where only the layer's input differs, mean over base and tuned weights.
+        output_change: [A, P, L, H]: L2 norm of the change of the head's output over that of the base's; nan where the
+            model hands over no outputs.
+    """
+
+    base: dict[str, torch.Tensor]
+    tuned: dict[str, torch.Tensor]
+    uniform: dict[str, torch.Tensor]
+    divergence: torch.Tensor
+    direct: torch.Tensor | None
+    inherited: torch.Tensor | None
+    output_change: torch.Tensor
+
+
+class _Enough(Exception):
+    """A layer called once more has handed over its attention; the rest of it is not needed."""
+
+
+class _Comparison:
+    """What the layers report while base rows and tuned rows run; P rows of the base first, then P of each adapter."""
+
+    def __init__(self, layers: int, tokens: torch.Tensor, prompts: int, recent: int) -> None:
+        self.collector = Collector(layers, tokens, recent)
+        self.prompts, self.adapters = prompts, len(tokens) // prompts - 1
+        self.crossed: Pattern | None = None
+        self.crossing = False
+        self.found: dict[str, dict[int, torch.Tensor]] = {name: {} for name in (
+            "divergence", "direct", "inherited", "output_change")}
+
+    def take(self, layer: int, pattern: Pattern) -> torch.Tensor:
+        """Measures a layer; one that was called only for its attention stops here."""
+        if self.crossing:  # base input with tuned weights in the first half of its rows, the other way in the second
+            self.crossed = pattern
+            raise _Enough
+        output = self.collector.take(layer, pattern)
+        base, tuned = self.base_rows(), self.tuned_rows()
+        both = pattern.of_rows(base), pattern.of_rows(tuned)
+        self._keep("divergence", layer, divergence(*both))
+        self._keep("output_change", layer, _relative_change(output, base, tuned, pattern.visibility.real_queries))
+        if self.crossed is not None:
+            half = torch.arange(len(base), device=base.device)
+            swapped = self.crossed.of_rows(half), self.crossed.of_rows(half + len(base))
+            self._keep("direct", layer, (divergence(both[0], swapped[0]) + divergence(swapped[1], both[1])) / 2)
+            self._keep("inherited", layer, (divergence(both[0], swapped[1]) + divergence(swapped[0], both[1])) / 2)
+            self.crossed = None
+        return output
+
+    def base_rows(self) -> torch.Tensor:
+        """[A·P], the base's row of each pair."""
+        return torch.arange(self.prompts, device=self.collector.tokens.device).repeat(self.adapters)
+
+    def tuned_rows(self) -> torch.Tensor:
+        """[A·P], the tuned row of each pair."""
+        return torch.arange(self.prompts, self.prompts * (self.adapters + 1), device=self.collector.tokens.device)
+
+    def _keep(self, name: str, layer: int, values: torch.Tensor) -> None:
+        self.found[name][layer] = values.cpu().view(self.adapters, self.prompts, -1)
+
+    def result(self) -> Compared:
+        """Everything measured, sorted into base and adapters."""
+        own, same = self.collector.gathered()
+        count, prompts = self.adapters, self.prompts
+        tuned = {name: values[prompts:].view(count, prompts, *values.shape[1:]) for name, values in own.items()}
+        changes = {name: stacked(found, self.collector.layers) if found else None for name, found in self.found.items()}
+        return Compared({name: values[:prompts] for name, values in own.items()}, tuned,
+                        {name: values[:prompts] for name, values in same.items()}, **changes)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def compare(model: Any, adapters: Sequence[str], tokens: torch.Tensor, real: torch.Tensor | None = None, *,
+            recent: int = RECENT, decompose: bool = True, routed: bool | None = None) -> Compared:
+    """How each head's attention differs between the base and each adapter on it, from one forward pass.
+
+    Args:
+        model: A PEFT model in evaluation mode.
+        adapters: A names of adapters on it.
+        tokens: [P, T], token ids.
+        real: [P, T], False for padding; None where there is none.
+        recent: w, keys counted as recent.
+        decompose: Whether to tell direct from inherited change, for which every layer's projections run twice.
+        routed: From `lab.attention.routing.routes`, which is asked if None.
+
+    Raises:
+        OptionError: The batch is empty or too long for the model.
+        ModelUnsupported: The attention of this model cannot be measured, or its adapters not switched per row.
+    """
+    prompts, copies = len(tokens), 1 + len(adapters)
+    given = inputs(model, tokens.repeat(copies, 1), None if real is None else real.repeat(copies, 1))
+    routed = routes(model) if routed is None else routed
+    comparison = _Comparison(anatomy.n_layers(model), given["input_ids"], prompts, recent)
+    names = [BASE] * prompts + [name for name in adapters for _ in range(prompts)]
+    with contextlib.ExitStack() as around:
+        rows = around.enter_context(adapter_rows(model, names))
+        around.enter_context(listen(model, comparison.take, routed=routed))
+        if decompose:
+            around.enter_context(_crossing(model, comparison, rows))
+        forward(model, given, keep_logits=False)
+    return comparison.result()
+
+
+@contextlib.contextmanager
+def _crossing(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]:
+    """Before each layer runs, its attention is asked once more with base and tuned weights exchanged.
+
+    The first P·A rows of that batch are the base's input with each adapter's weights, the others each adapter's input
+    with the base's weights.
+    """
+    order = torch.cat([comparison.base_rows(), comparison.tuned_rows()])
+    exchanged = rows.names[comparison.prompts:] + [BASE] * (comparison.prompts * comparison.adapters)
+
+    def cross(layer: Any, args: tuple, kwargs: dict) -> None:
+        usual = rows.names
+        rows.names, comparison.crossing = exchanged, True
+        try:
+            layer.forward(*(_chosen(value, order, len(usual)) for value in args),
+                          **{name: _chosen(value, order, len(usual)) for name, value in kwargs.items()})
+        except _Enough:
+            pass
+        finally:
+            rows.names, comparison.crossing = usual, False
+
+    attending = set(attention_layers(model))
+    handles = [layer.register_forward_pre_hook(cross, with_kwargs=True)
+               for index, layer in enumerate(anatomy.layers(model)) if index in attending]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _chosen(value: Any, order: torch.Tensor, rows: int) -> Any:
+    """What a layer is called with, for the rows of `order`; whatever has no batch axis stays as it is."""
+    if isinstance(value, tuple):
+        return tuple(_chosen(part, order, rows) for part in value)
+    if isinstance(value, Visibility):
+        return value.of_rows(order)
+    if isinstance(value, torch.Tensor) and value.dim() >= 2 and len(value) == rows:
+        return value[order]
+    return value
+
+
+def _relative_change(output: torch.Tensor, base: torch.Tensor, tuned: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """‖tuned - base‖ / ‖base‖ of each head's output over real positions: [A·P, H], float64.
+
+    Args:
+        output: [B, Q, H, dv].
+        base: [A·P], rows of the base.
+        tuned: [A·P], rows of the adapters.
+        real: [B, Q] of bool.
+    """
+    own = torch.where(real[..., None, None], output, 0)
+    change = (own[tuned] - own[base]).double().square().sum(dim=(1, 3))
+    return (change / own[base].double().square().sum(dim=(1, 3))).sqrt()

@@ -1,0 +1,51 @@
+"""How far two attention patterns lie apart: the Jensen–Shannon divergence, exactly and by blocks."""
+
+import math
+
+import torch
+
+from lab.attention.heads import Heads
+from lab.attention.weights import Weights
+
+
+def divergence(one: Heads | Weights, other: Heads | Weights) -> torch.Tensor:
+    """Jensen–Shannon divergence of two layers' attention, mean over real queries, in nats: [B, H], float64.
+
+    ½ Σ p ln(p/m) + ½ Σ q ln(q/m) with m = (p + q)/2 over visible keys and, where there is one, the learned sink; 0 for
+    equal patterns, ln 2 for disjoint ones (Lin, 1991).
+
+    Args:
+        one: A layer on a batch.
+        other: The same layer with other weights or another input, on the same tokens.
+    """
+    real = one.visibility.real_queries
+    total = torch.zeros(one.shape[:2], dtype=torch.float64, device=real.device)
+    for mine, theirs in zip(one.log_probabilities(), other.log_probabilities(), strict=True):
+        each = between(mine.scores, theirs.scores).sum(-1)  # [B, H, q]
+        total += torch.where(real[:, None, mine.first:mine.last], each.double(), 0).sum(-1)
+    if isinstance(one, Heads) and isinstance(other, Heads) and one.sink is not None:
+        each = between(one.log_sink(_log_total(one)), other.log_sink(_log_total(other)))
+        total += torch.where(real[:, None], each.double(), 0).sum(-1)
+    return total / real.sum(-1, keepdim=True)
+
+
+def between(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """The terms ½ p ln(p/m) + ½ q ln(q/m) from log p and log q: never negative, symmetric, accurate where p ≈ q.
+
+    With δ = |ln p - ln q| and t = tanh(δ/2) = |p - q| / (p + q) a term is ½ m (t δ + ln(1 - t²)).
+
+    Args:
+        one: Logs, any shape.
+        other: Logs, the same shape.
+    """
+    gap = (one - other).abs()
+    smaller = torch.exp(-gap)
+    tilt = -torch.expm1(-gap) / (1 + smaller)
+    # ln(1 - t²) = ln 4 - δ - 2 ln(1 + e^-δ) cancels where δ is small, ln1p(-t²) where it is large
+    spread = torch.where(gap < 1, torch.log1p(-tilt * tilt), math.log(4) - gap - 2 * torch.log1p(smaller))
+    middle = torch.maximum(one, other).exp() * (1 + smaller) / 2
+    return (middle * (tilt * gap + spread) / 2).clamp(min=0)
+
+
+def _log_total(heads: Heads) -> torch.Tensor:
+    return torch.cat([block.scores.logsumexp(-1) for block in heads.blocks()], dim=-1)

@@ -1,0 +1,143 @@
+"""What an attention layer works with, and its scores in blocks of queries."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+
+from lab.attention.visibility import Visibility
+
+HIDDEN = -1e30  # not -inf: a padded query sees nothing, and inf - inf would be nan
+_CPU_BYTES, _CUDA_BYTES = 2**22, 2**28  # one block of scores; on a CPU it has to stay in the cache
+
+
+class Block(NamedTuple):
+    """Scores of queries first … last-1 over keys low … high-1.
+
+    Attributes:
+        scores: [B, H, q, k], nats up to a constant per query; -1e30 where a key is hidden.
+    """
+
+    first: int
+    last: int
+    low: int
+    high: int
+    scores: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Queries, keys and values of one layer, after rotary embedding and any norm, just as its softmax gets them.
+
+    Attributes:
+        queries: [B, H, Q, d].
+        keys: [B, G, K, d]; head h uses group h // (H / G).
+        values: [B, G, K, dv].
+        scale: Of the scores.
+        visibility: Which keys a query sees.
+        softcap: Scores s become softcap·tanh(s / softcap) (Gemma 2), or None.
+        sink: [H], learned logits outside the keys (gpt-oss), or None.
+    """
+
+    queries: torch.Tensor
+    keys: torch.Tensor
+    values: torch.Tensor
+    scale: float
+    visibility: Visibility
+    softcap: float | None = None
+    sink: torch.Tensor | None = None
+
+    def of_rows(self, rows: torch.Tensor) -> "Heads":
+        """The same for some rows of the batch.
+
+        Args:
+            rows: [B'] of indices.
+        """
+        return replace(self, queries=self.queries[rows], keys=self.keys[rows], values=self.values[rows],
+                       visibility=self.visibility.of_rows(rows))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """B, H, Q, K."""
+        batch, heads, queries, _ = self.queries.shape
+        return batch, heads, queries, self.keys.shape[2]
+
+    @property
+    def value_width(self) -> int:
+        """dv."""
+        return self.values.shape[-1]
+
+    @property
+    def like(self) -> torch.Tensor:
+        """A tensor of the layer's device and number format."""
+        return self.queries
+
+    def blocks(self) -> Iterator[Block]:
+        """Yields all scores, some queries at a time, in float32 or better."""
+        batch, heads, length, keys = self.shape
+        size = block_size(batch * heads * keys, self.queries.device)
+        for first in range(0, length, size):
+            last = min(first + size, length)
+            low, high, start, mask = self.visibility.block(first, last)
+            yield Block(first, last, low, high, self._scores(first, last, low, high, start, mask))
+
+    def _scores(self, first: int, last: int, low: int, high: int, start: int, mask: torch.Tensor | None) -> torch.Tensor:
+        batch, heads, _, width = self.queries.shape
+        groups = self.keys.shape[1]
+        accurate = torch.promote_types(self.queries.dtype, torch.float32)
+        queries = self.queries[:, :, first:last].to(accurate) * self.scale
+        queries = queries.reshape(batch, groups, -1, width)  # heads of a group share their keys: one product for all
+        scores = queries @ self.keys[:, :, low:high].to(accurate).transpose(2, 3)
+        scores = scores.view(batch, heads, last - first, high - low)
+        if self.softcap is not None:
+            scores = (scores / self.softcap).tanh_().mul_(self.softcap)
+        if mask is not None:
+            scores[..., start - low:].masked_fill_(~mask, HIDDEN)
+        return scores
+
+    def average(self, weights: torch.Tensor, low: int, high: int) -> torch.Tensor:
+        """Weighted sums of values, and in the last two columns of key positions and of ones.
+
+        Args:
+            weights: [B, H, q, k] over keys low … high-1.
+
+        Returns:
+            [B, H, q, dv + 2].
+        """
+        batch, heads, count, _ = weights.shape
+        groups = self.keys.shape[1]
+        values = self.values[:, :, low:high].to(weights.dtype)
+        extra = values.new_ones(batch, groups, high - low, 2)
+        extra[..., 0] = torch.arange(low, high, device=values.device)
+        together = weights.reshape(batch, groups, -1, high - low) @ torch.cat([values, extra], dim=-1)
+        return together.view(batch, heads, count, -1)
+
+    def log_probabilities(self) -> Iterator[Block]:
+        """Yields log attention over keys, in nats, in place of the scores; a learned sink takes its share."""
+        for block in self.blocks():
+            total = block.scores.logsumexp(-1, keepdim=True)
+            if self.sink is not None:
+                total = torch.logaddexp(total, self.sink.to(total.dtype)[None, :, None, None])
+            yield block._replace(scores=block.scores.sub_(total))
+
+    def log_sink(self, log_total: torch.Tensor) -> torch.Tensor:
+        """Log of the learned sink's share.
+
+        Args:
+            log_total: [B, H, Q], logsumexp of the scores over keys.
+        """
+        assert self.sink is not None
+        sink = self.sink.to(log_total.dtype)[None, :, None]
+        return sink - torch.logaddexp(log_total, sink)
+
+
+def block_size(numbers_per_query: int, device: torch.device) -> int:
+    """Queries in one block.
+
+    Args:
+        numbers_per_query: Scores that one query position has over batch, heads and keys.
+        device: Where they lie.
+    """
+    budget = _CPU_BYTES if device.type == "cpu" else _CUDA_BYTES
+    return max(16, budget // 4 // max(1, numbers_per_query))

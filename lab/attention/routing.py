@@ -1,0 +1,169 @@
+"""The lab's place inside a model's attention: every layer hands over its queries, keys and values, or its weights."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from lab.attention.eager import listen_eagerly
+from lab.attention.heads import Heads
+from lab.attention.per_query import per_query
+from lab.attention.visibility import Visibility, lazy_mask
+from lab.attention.weights import Weights
+from lab.errors import ModelUnsupported
+from lab.models import anatomy
+
+NAME = "lab_streaming"
+Pattern = Heads | Weights
+Receive = Callable[[int, Pattern], torch.Tensor]
+
+
+@dataclass
+class _Listening:
+    """What listens to the model that runs now.
+
+    Attributes:
+        layers: Index of the layer by identity of each module inside it.
+        receive: Takes a layer's index and pattern, gives the layer's attention output [B, Q, H, dv].
+        reported: How often each layer reported.
+    """
+
+    layers: dict[int, int]
+    receive: Receive
+    reported: dict[int, int] = field(default_factory=dict)
+
+
+_listening: ContextVar[_Listening | None] = ContextVar("lab_attention_listening", default=None)
+
+
+def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any,
+           scaling: float | None = None, dropout: float = 0.0, softcap: float | None = None,
+           s_aux: torch.Tensor | None = None, **_: Any) -> tuple[torch.Tensor, None]:
+    """The attention function that Transformers calls in each layer, in place of its own.
+
+    Args:
+        module: The attention module.
+        query: [B, H, Q, d].
+        key: [B, G, K, d].
+        value: [B, G, K, dv].
+        attention_mask: What `lazy_mask` made for this kind of layer, or None for a causal layer without padding.
+        scaling: Of the scores; 1/√d by default.
+        dropout: Only training drops out.
+        softcap: See `Heads`.
+        s_aux: [H], learned sink logits.
+    """
+    listening = _listening.get()
+    assert listening is not None, "this attention function runs only inside `listen`"
+    if attention_mask is None:
+        attention_mask = Visibility(query.shape[2], key.shape[2], len(query), None, device=query.device)
+    if not isinstance(attention_mask, Visibility):
+        raise ModelUnsupported(f"{type(module).__name__} makes an attention mask of its own, which the lab cannot read; "
+                               "its attention cannot be measured")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    layer = listening.layers[id(module)]
+    output = listening.receive(layer, Heads(query, key, value, scale, attention_mask, softcap, s_aux))
+    listening.reported[layer] = listening.reported.get(layer, 0) + 1
+    return output.to(query.dtype), None
+
+
+def routes(model: Any) -> bool:
+    """Whether every attention layer of the model goes through Transformers' attention interface; tried on two tokens.
+
+    Args:
+        model: A causal language model, PEFT or plain.
+
+    Raises:
+        ModelUnsupported: Some layers do and others do not, or one attends several times.
+    """
+    plain = anatomy.plain_model(model)
+    tokens = torch.zeros(1, 2, dtype=torch.long, device=plain.device)
+    with _in_place(plain) as placed:
+        if not placed:
+            return False
+        with _listen(plain, lambda _, heads: per_query(heads, tokens, 1).output) as listening:
+            try:
+                with torch.no_grad():
+                    plain(input_ids=tokens, use_cache=False)
+            except (AttributeError, TypeError):  # it calls tensor methods on the mask: it makes attention itself
+                return False
+    if not listening.reported:
+        return False
+    expected = attention_layers(plain)
+    for layer in expected:
+        times = listening.reported.get(layer, 0)
+        if times != 1:
+            raise ModelUnsupported(f"layer {layer} of {type(plain).__name__} attended {times} times in one forward pass; "
+                                   "allowed is once: its attention has no single pattern per head")
+    return True
+
+
+def attention_layers(model: Any) -> list[int]:
+    """Indices of the layers that have softmax attention; others mix tokens by recurrence or convolution."""
+    found = []
+    for index, layer in enumerate(anatomy.layers(model)):
+        if any(hasattr(layer, name) for name in anatomy.SOFTMAX_ATTENTION):
+            found.append(index)
+    return found
+
+
+@contextlib.contextmanager
+def listen(model: Any, receive: Receive, *, routed: bool = True) -> Iterator[None]:
+    """Every attention layer of the one forward pass inside reports to `receive`, each exactly once.
+
+    Args:
+        model: A causal language model, PEFT or plain, in evaluation mode.
+        receive: Takes the layer's index and its pattern; returns its attention output [B, Q, H, dv], which is ignored
+            for a model that does not route through the interface.
+        routed: From `routes`.
+
+    Raises:
+        ModelUnsupported: A layer did not report, or more than once.
+    """
+    plain = anatomy.plain_model(model)
+    if not routed:
+        with listen_eagerly(plain, receive) as counted:
+            yield
+        _check(plain, counted)
+        return
+    with _in_place(plain), _listen(plain, receive) as listening:
+        yield
+    _check(plain, listening.reported)
+
+
+def _check(plain: Any, reported: dict[int, int]) -> None:
+    times = {layer: reported.get(layer, 0) for layer in attention_layers(plain)}
+    if set(times.values()) != {1}:
+        raise ModelUnsupported(f"{type(plain).__name__}: its attention layers (by index) reported so often: {times}; each "
+                               "has to exactly once, so nothing of this is to be trusted")
+
+
+@contextlib.contextmanager
+def _listen(plain: Any, receive: Receive) -> Iterator[_Listening]:
+    places = {id(module): index for index, layer in enumerate(anatomy.layers(plain)) for module in layer.modules()}
+    listening = _Listening(places, receive)
+    token = _listening.set(listening)
+    try:
+        yield listening
+    finally:
+        _listening.reset(token)
+
+
+@contextlib.contextmanager
+def _in_place(plain: Any) -> Iterator[bool]:
+    """The lab's attention function and mask in the model; whether the model takes them."""
+    from transformers.masking_utils import AttentionMaskInterface
+    from transformers.modeling_utils import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, lazy_mask)  # without it Transformers silently passes no mask at all
+    before = plain.config._attn_implementation
+    try:
+        with contextlib.suppress(ValueError, KeyError):  # models that refuse any function but their own
+            plain.set_attn_implementation(NAME)
+        yield plain.config._attn_implementation == NAME
+    finally:
+        if plain.config._attn_implementation != before:
+            plain.set_attn_implementation(before)
