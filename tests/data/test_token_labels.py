@@ -71,8 +71,10 @@ def test_no_label_is_empty_whatever_the_tokens(make_tokenizer, family):
 def test_characters_that_cannot_be_seen_are_written_out(embedded):
     assert labels(embedded, "a\u00a0b\r") == ["a", "<U+00A0>(1/2)", "<U+00A0>(2/2)", "b", "<U+000D>"]
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(
-        {"": 0, "\u200b": 1, "\u0301": 2, "\u0301a": 3, "\r\n": 4, "é": 5}, unk_token="é")))
+        {"": 0, "\u200b": 1, "\u0301": 2, "\u0301a": 3, "\r\n": 4, "é": 5, "<0xC3>": 6, "<0xA9>": 7},
+        unk_token="é")))
     assert token_labels(tokenizer, range(6)) == ["<id 0>", "<U+200B>", "◌\u0301", "◌\u0301a", "<U+000D>↵", "é"]
+    assert token_labels(tokenizer, [6, 0, 7]) == ["é(1/2)", "<id 0>", "é(2/2)"]
 
 
 def test_added_text_is_shown_as_it_stands(make_tokenizer):
