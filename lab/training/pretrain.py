@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from lab.data.tokenizer import VOCABULARY, train_tokenizer, wrap
+from lab.data.world import Item
 from lab.data.world.batches import token_batches
 from lab.data.world.documents import END, MIXTURE, PADDING
-from lab.training.pretrain_accuracy import Accuracy, accuracy, held_out_questions
+from lab.data.world.random_tokens import RANDOM_SHARE
+from lab.training.pretrain_accuracy import RANDOM_COPY, Accuracy, accuracy, held_out_questions, random_copy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -133,6 +135,7 @@ def pretrain(
     kv_heads: int = 3,
     vocabulary: int = VOCABULARY,
     mixture: Mapping[str, float] = MIXTURE,
+    random_share: float = RANDOM_SHARE,
     compile_model: bool | None = None,
     log_every: int = 1,
     on_step: OnStep | None = None,
@@ -151,17 +154,18 @@ def pretrain(
         device: "cpu" or "cuda".
         dtype: of matrix products, "float32" or "bfloat16" (autocast); "auto" is bfloat16 on CUDA, else float32.
         eval_every: steps between evaluations on held-out questions; 0 evaluates only at the end.
-        eval_questions: questions of each category in an evaluation during training.
+        eval_questions: questions of each category, and sequences to copy, in an evaluation during training.
         final_questions: the same in the last one, which is on the weights rounded to bfloat16.
         workers: processes that generate text; the corpus is the same for any number. 0 generates in this process.
         width, feed_forward, layers, heads, kv_heads: shape of the decoder; a head has 32 dimensions.
         vocabulary: tokens of the tokenizer.
         mixture: share of each category, by items.
+        random_share: of documents, those that are random tokens, repeated.
         compile_model: use torch.compile; by default only on CUDA.
         log_every: steps between reads of the device; on_step still hears of every step, later by up to this many.
         on_step: called with (step, values) for each step from 1; values are train/loss, train/grad_norm,
             train/learning_rate, train/tokens_per_second.
-        on_eval: called with (step, accuracies by category, model).
+        on_eval: called with (step, accuracies by category and of copying random tokens, model).
 
     Returns:
         The model in eval mode with weights rounded to bfloat16, and its held-out accuracies.
@@ -181,9 +185,13 @@ def pretrain(
     loss_of = torch.compile(_loss) if (on_cuda if compile_model is None else compile_model) else _loss
     rows = max(1, batch_tokens // sequence_length)
     batches = token_batches(
-        trained.to_str(), rows=rows, length=sequence_length, seed=seed, workers=workers, mixture=mixture
+        trained.to_str(), rows=rows, length=sequence_length, seed=seed, workers=workers, mixture=mixture,
+        random_share=random_share,
     )
     questions = held_out_questions(eval_questions) if eval_every else {}
+
+    def measure(asked: Mapping[str, Sequence[Item]], sequences: int) -> dict[str, Accuracy]:
+        return {**accuracy(model, tokenizer, asked), RANDOM_COPY: random_copy(model, tokenizer, sequences)}
 
     started = since = time.perf_counter()
     seen = unreported = 0
@@ -213,7 +221,7 @@ def pretrain(
             pending, since, unreported = [], now, 0
         if eval_every and step % eval_every == 0 and step < steps and on_eval:
             model.eval()
-            on_eval(step, accuracy(model, tokenizer, questions), model)
+            on_eval(step, measure(questions, eval_questions), model)
             model.train()
             since = time.perf_counter()
         if step == steps:
@@ -225,7 +233,7 @@ def pretrain(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(parameter.to(torch.bfloat16))
-    accuracies = accuracy(model, tokenizer, held_out_questions(final_questions))
+    accuracies = measure(held_out_questions(final_questions), final_questions)
     if on_eval:
         on_eval(steps, accuracies, model)
     return Pretrained(model, tokenizer, accuracies, steps, seen, model.num_parameters(), seconds)

@@ -1,8 +1,9 @@
-"""Greedy exact-match accuracy on questions of the micro-world."""
+"""Greedy exact-match accuracy: on questions of the micro-world, and on sequences of random tokens repeated."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,11 +11,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lab.data.world import CATEGORIES, Item, distinct_questions
 from lab.data.world.documents import TURN_END, render_prompt
+from lab.data.world.random_tokens import ordinary_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 EVALUATION_SEED = 7
+RANDOM_COPY = "random_copy"
+COPIED_LENGTHS = (32, 64)  # tokens
 
 
 @dataclass(frozen=True)
@@ -77,3 +81,34 @@ def accuracy(
         kinds = {kind: (correct[kind], counts[kind]) for kind in sorted(counts)}
         result[group] = Accuracy(sum(right), len(items), chance, kinds)
     return result
+
+
+@torch.inference_mode()
+def random_copy(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerFast", sequences: int, seed: int = EVALUATION_SEED
+) -> Accuracy:
+    """How often the likeliest next token is the right one in the second copy of [s, s], s random tokens.
+
+    Each sequence is asked at one place, drawn evenly from the second copy without its first token, which nothing
+    announces: so the trials are independent and their share is that of the copied tokens.
+
+    Args:
+        model: in eval mode.
+        tokenizer: s is drawn evenly from its tokens that are not special.
+        sequences: how many, of the lengths COPIED_LENGTHS by turns.
+        seed: of the sequences and the places.
+    """
+    rng = Random(f"random copy {seed}")
+    ordinary = ordinary_tokens(tokenizer.backend_tokenizer)
+    kinds = {}
+    for turn, length in enumerate(COPIED_LENGTHS):
+        count = len(range(turn, sequences, len(COPIED_LENGTHS)))
+        if count == 0:
+            continue
+        ids = torch.tensor([2 * rng.choices(ordinary, k=length) for _ in range(count)]).to(model.device)  # (B, T)
+        places = torch.tensor([rng.randrange(length + 1, 2 * length) for _ in range(count)]).to(model.device)  # (B,)
+        rows = torch.arange(count, device=model.device)
+        likeliest = torch.cat([model(input_ids=part, use_cache=False).logits.argmax(-1) for part in ids.split(128)])
+        correct = likeliest[rows, places - 1] == ids[rows, places]
+        kinds[f"{length} tokens"] = (int(correct.sum()), count)
+    return Accuracy(sum(right for right, _ in kinds.values()), sequences, 1 / len(ordinary), kinds)

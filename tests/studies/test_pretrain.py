@@ -8,6 +8,7 @@ import torch
 import lab
 from lab.errors import BaseMismatch
 from lab.studies import ask, finetune, pretrain
+from lab.tracking.lookup import find
 
 TINY = pretrain.Config(steps=3, batch_tokens=256, sequence_length=128, width=32, feed_forward=64, layers=1, heads=1,
                        kv_heads=1, questions=4, workers=0, eval_every=2)
@@ -28,6 +29,11 @@ def test_a_pretrained_model_is_kept_judged_and_can_be_fine_tuned(store):
     rows = lab.table(run_id, "accuracy")
     assert {row["category"] for row in rows} >= {"knowledge", "arithmetic", "reasoning", "code", "copying"}
     assert all(0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1 and row["chance"] > 0 for row in rows)
+    copied = next(row for row in rows if row["category"] == "random_copy")
+    assert copied["chance"] == pytest.approx(1 / 2044, abs=1e-4) and copied["questions"] == 4
+    verdict = find(run_id).data.tags["verdict.copies_random_tokens"]
+    assert verdict == ("supported" if copied["low"] > copied["chance"] else "undecided")
+    assert lab.history(run_id, "accuracy/random_copy")[0].tolist() == [2, 3]
     assert lab.history(run_id, "train/loss")[0].tolist() == [1, 2, 3]
     assert lab.history(run_id, "accuracy/code")[0].tolist() == [2, 3]
     base = lab.open_run(run_id)

@@ -1,5 +1,7 @@
 """Pretraining: the same twice, accuracy equal to real decoding, and the shipped weights as good as their card says."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from lab.data.world import CATEGORIES, distinct_questions
 from lab.data.world.documents import render_prompt
 from lab.models.references import EMBEDDED
 from lab.training.pretrain import build_model, learning_rate_at, pretrain
-from lab.training.pretrain_accuracy import accuracy, answered_exactly, held_out_questions
+from lab.training.pretrain_accuracy import RANDOM_COPY, accuracy, answered_exactly, held_out_questions, random_copy
 
 TINY = dict(steps=4, batch_tokens=256, sequence_length=64, width=32, feed_forward=32, layers=1, heads=1, kv_heads=1,
             final_questions=4)  # fmt: skip
@@ -43,7 +45,8 @@ def test_the_same_seed_gives_the_same_weights_and_every_step_is_reported():
     assert not torch.equal(first.model.lm_head.weight, other.model.lm_head.weight)
     assert [step for step, _ in heard] == [1, 2, 3, 4]
     assert set(heard[0][1]) == {"train/loss", "train/grad_norm", "train/learning_rate", "train/tokens_per_second"}
-    assert evaluated == [(2, set(CATEGORIES)), (4, set(CATEGORIES))]
+    measured = {*CATEGORIES, RANDOM_COPY}
+    assert evaluated == [(2, measured), (4, measured)]
     assert first.steps == 4 and 0 < first.tokens <= 4 * 256
     assert all(found.count == 4 and 0 < found.chance < 1 for found in first.accuracies.values())
 
@@ -88,6 +91,31 @@ def test_one_pass_says_what_greedy_decoding_does(shipped):
     right = answered_exactly(model, tokenizer, items, batch_tokens=200)
     assert right == [decode(model, tokenizer, item) == item.answer + "<|im_end|>" for item in items]
     assert set(right) == {True, False}
+
+
+class Copier(torch.nn.Module):
+    """Predicts, from the second copy's first token on, what stood `distance` tokens before the next one."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, distance):
+        super().__init__()
+        self.distance = distance
+
+    def forward(self, input_ids, use_cache):
+        guess = torch.zeros_like(input_ids)  # (B, T)
+        guess[:, self.distance :] = input_ids[:, 1 : input_ids.shape[1] - self.distance + 1]
+        return SimpleNamespace(logits=torch.nn.functional.one_hot(guess, 2048))
+
+
+def test_copying_is_counted_against_a_model_that_only_copies():
+    tokenizer = wrap(train_tokenizer())
+    right = random_copy(Copier(32), tokenizer, 41)
+    assert dict(right.by_kind) == {"32 tokens": (21, 21), "64 tokens": (0, 20)}
+    assert right.share == 21 / 41 and right.chance == 1 / 2044
+    assert random_copy(Copier(64), tokenizer, 41).by_kind["64 tokens"] == (20, 20)
+    assert random_copy(Copier(31), tokenizer, 41).correct == 0
+    assert random_copy(Copier(32), tokenizer, 1).count == 1
 
 
 def test_the_shipped_weights_pass_their_bars(shipped):

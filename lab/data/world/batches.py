@@ -3,14 +3,16 @@
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing import get_context
+from random import Random
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from lab.data.world.documents import END, MIXTURE, PADDING, documents
 from lab.data.world.item import CATEGORIES
+from lab.data.world.random_tokens import RANDOM_SHARE, ordinary_tokens, random_document
 
 DOCUMENTS_PER_CHUNK = 4096
 LOOK_AHEAD = 64
@@ -49,32 +51,38 @@ def pack(documents: list[list[int]], length: int, padding: int) -> np.ndarray:
     return np.array(rows, dtype=np.uint16).reshape(len(rows), length)
 
 
-def chunk_rows(serialized: str, length: int, seed: int, chunk: int, mixture: Mapping[str, float]) -> np.ndarray:
-    """Packed rows of one chunk of the corpus."""
+def chunk_rows(
+    serialized: str, length: int, seed: int, chunk: int, mixture: Mapping[str, float], random_share: float
+) -> np.ndarray:
+    """Packed rows of one chunk of the corpus: texts of the micro-world and, among them, documents of random tokens."""
     tokenizer = _tokenizer(serialized)
     vocabulary = tokenizer.get_vocab()
-    end, padding = vocabulary[END], vocabulary[PADDING]
-    texts = list(documents(DOCUMENTS_PER_CHUNK, seed, chunk, mixture))
-    encoded = [[*encoding.ids, end] for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-    return pack(encoded, length, padding)
+    rng = Random(f"random tokens {seed} {chunk}")
+    is_random = [rng.random() < random_share for _ in range(DOCUMENTS_PER_CHUNK)]
+    texts = list(documents(is_random.count(False), seed, chunk, mixture))
+    encoded = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+    ordinary = ordinary_tokens(tokenizer)
+    made = [random_document(rng, ordinary) if drawn else next(encoded).ids for drawn in is_random]
+    return pack([[*document, vocabulary[END]] for document in made], length, vocabulary[PADDING])
 
 
 def _chunks(
-    serialized: str, length: int, seed: int, workers: int, mixture: Mapping[str, float]
+    serialized: str, length: int, seed: int, workers: int, mixture: Mapping[str, float], random_share: float
 ) -> Iterator[np.ndarray]:
+    made = partial(chunk_rows, serialized, length, seed, mixture=mixture, random_share=random_share)
     if workers == 0:
         chunk = 0
         while True:
-            yield chunk_rows(serialized, length, seed, chunk, mixture)
+            yield made(chunk)
             chunk += 1
     # Spawned, not forked: the parent may already hold a CUDA context and threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_warm) as pool:
-        ahead = deque(pool.submit(chunk_rows, serialized, length, seed, i, mixture) for i in range(3 * workers))
+        ahead = deque(pool.submit(made, i) for i in range(3 * workers))
         following = len(ahead)
         try:
             while True:
                 yield ahead.popleft().result()
-                ahead.append(pool.submit(chunk_rows, serialized, length, seed, following, mixture))
+                ahead.append(pool.submit(made, following))
                 following += 1
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -88,7 +96,8 @@ def _warm() -> None:
 
 
 def token_batches(
-    serialized: str, *, rows: int, length: int, seed: int, workers: int = 0, mixture: Mapping[str, float] = MIXTURE
+    serialized: str, *, rows: int, length: int, seed: int, workers: int = 0, mixture: Mapping[str, float] = MIXTURE,
+    random_share: float = RANDOM_SHARE,
 ) -> Generator[np.ndarray, None, None]:
     """Endless batches of the training corpus; the same for the same seed, whatever `workers` is.
 
@@ -99,6 +108,7 @@ def token_batches(
         seed: of the corpus.
         workers: processes that make the text; 0 makes it in this one.
         mixture: the share of each category, by items.
+        random_share: of documents, those that are random tokens, repeated.
 
     Yields:
         Array of uint16, shape (rows, length); padding is the token <|pad|>.
@@ -106,7 +116,7 @@ def token_batches(
     mixture = {category: mixture[category] for category in CATEGORIES if category in mixture}
     held: list[np.ndarray] = []
     count = 0
-    for made in _chunks(serialized, length, seed, workers, mixture):
+    for made in _chunks(serialized, length, seed, workers, mixture, random_share):
         held.append(made)
         count += len(made)
         if count < rows:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean, stdev
 
+from lab.data.tokenizer import SPECIAL_TOKENS, VOCABULARY
 from lab.data.world.documents import CHAT_SHARE, MIXTURE, SYSTEM_PROMPTS, SYSTEM_SHARE, TURNS, documents
 from lab.data.world.draws import draw
+from lab.data.world.random_tokens import RANDOM_SHARE, random_length, random_nats
 
 _PARTS = 10  # independent estimates, from whose spread the error is taken
 
@@ -30,9 +32,13 @@ class CorpusEntropy:
 
 
 def corpus_entropy(
-    count_tokens: Callable[[str], int], *, mixture: Mapping[str, float] = MIXTURE, samples: int = 6000, seed: int = 0
+    count_tokens: Callable[[str], int], *, mixture: Mapping[str, float] = MIXTURE, random_share: float = RANDOM_SHARE,
+    ordinary: int = VOCABULARY - len(SPECIAL_TOKENS), samples: int = 6000, seed: int = 0,
 ) -> CorpusEntropy:
     """The corpus's entropy, from the exact probability of items and the exact shares of document forms.
+
+    Documents of random tokens enter in closed form. Rows must hold the longest whole (386 tokens): where they are
+    cut, copies are lost and the loss cannot come down to this.
 
     The entropy of an item is the mean of its -ln probability over draws. A few programs can be asked for in several
     words that plain text does not show; there it is too high by less than 0.1 %.
@@ -40,14 +46,19 @@ def corpus_entropy(
     Args:
         count_tokens: Tokens of a text, without an end token.
         mixture: The share of each category, by items.
+        random_share: Of documents, those that are random tokens, repeated.
+        ordinary: Tokens that are not special, of which random documents are made.
         samples: Documents, and items of each category, drawn.
         seed: Of the draws.
     """
     parts = []
     for part in range(_PARTS):
-        nats = _document_nats(_item_nats(mixture, max(1, samples // _PARTS), f"entropy {seed} {part}"))
+        text_nats = _document_nats(_item_nats(mixture, max(1, samples // _PARTS), f"entropy {seed} {part}"))
         texts = documents(max(1, samples // _PARTS), seed, -1 - part, mixture)  # chunks that training never reads
-        parts.append((nats, fmean(count_tokens(text) + 1 for text in texts)))
+        text_length = fmean(count_tokens(text) + 1 for text in texts)
+        is_random = _entropy([random_share, 1 - random_share])
+        parts.append((is_random + (1 - random_share) * text_nats + random_share * random_nats(ordinary),
+                      (1 - random_share) * text_length + random_share * random_length()))
     nats, tokens = (fmean(values) for values in zip(*parts, strict=True))
     error = stdev(one / many for one, many in parts) / math.sqrt(_PARTS)
     return CorpusEntropy(nats, tokens, nats / tokens, error)
@@ -64,7 +75,7 @@ def _item_nats(mixture: Mapping[str, float], count: int, seed: str) -> float:
 
 
 def _document_nats(item_nats: float) -> float:
-    """A document is a plain item, or a chat of several with or without a system prompt."""
+    """A document of text is a plain item, or a chat of several with or without a system prompt."""
     turns = _entropy([TURNS.count(turn) / len(TURNS) for turn in set(TURNS)]) + fmean(TURNS) * item_nats
     system = _entropy([SYSTEM_SHARE, 1 - SYSTEM_SHARE]) + SYSTEM_SHARE * math.log(len(SYSTEM_PROMPTS))
     form = _entropy([CHAT_SHARE, 1 - CHAT_SHARE])
