@@ -77,12 +77,12 @@ def compare_maps(base: Any, tuned: Any | None, tokens: Sequence[str], heads: Seq
     size = 4.2 if len(tokens) <= 12 else 5.0
     names = [f"layer {layer}, head {head}" for layer, head in heads]
     if tuned is None:
-        figure, flat = panels(len(names), columns=3, width=size + 0.4, height=size)
+        figure, flat = panels(len(names), columns=3, width=size + 0.8, height=size)
         for ax, weights, name in zip(flat, base, names, strict=True):
             attention_map(weights, tokens, ax, title=name)
         return figure
     tuned = as_floats(tuned)
-    figure, axes = grid(len(names), 3, width=size + 0.4, height=size)
+    figure, axes = grid(len(names), 3, width=size + 0.8, height=size)
     for row, name in enumerate(names):
         shared = _roots(base[row], tuned[row])
         changed = "" if divergence is None else f": divergence {as_floats(divergence)[row]:.3g} nats"
@@ -117,7 +117,7 @@ def _ticks(bar: Any, norm: Normalize, difference: bool, capped: bool) -> None:
     places = np.concatenate([-upper[:0:-1], upper]) if difference else upper
     names = [f"{place:+.2g}" if difference and place else f"{place:.2g}" for place in places]
     if capped:
-        names[-1] += " or more"
-        names[0] += " or less" if difference else ""
+        names[-1] = f"≥ {names[-1]}"
+        names[0] = f"≤ {names[0]}" if difference else names[0]
     bar.set_ticks(places, labels=names)
     bar.minorticks_off()

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from lab.figures.arrays import as_floats, as_numpy
@@ -124,7 +125,7 @@ def _ring(ax: Axes, x: np.ndarray, y: np.ndarray, ringed: np.ndarray, marked: st
             continue
         named.append(at)
         ax.annotate(f"{layer}.{head}", (x[layer, head], y[layer, head]), xytext=(6, 0), textcoords="offset points",
-                    fontsize=8, va="center", zorder=5)
+                    fontsize=8, va="center", zorder=5, path_effects=[withStroke(linewidth=2.5, foreground="white")])
 
 
 def ratio_grid(observed: Any, expected: Any, ax: Axes | None = None, *, marks: Any = None, marked: str = "") -> Axes:

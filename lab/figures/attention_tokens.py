@@ -22,7 +22,7 @@ def _drawable(character: str) -> bool:
     return character.isprintable() and get_font(findfont(FONT)).get_char_index(ord(character)) != 0
 
 
-def token_axes(ax: Axes, tokens: Sequence[str], *, most: int = 36) -> None:
+def token_axes(ax: Axes, tokens: Sequence[str], *, most: int = 28) -> None:
     """Names the queries down and the keys across; of more than `most`, every n-th with its position."""
     every = -(-len(tokens) // most)
     places = list(range(0, len(tokens), every))

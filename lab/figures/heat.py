@@ -55,7 +55,12 @@ def heat_map(values: Any, rows: Sequence[str], columns: Sequence[str], ax: Axes 
     if marks is not None:
         _dots(ax, as_numpy(marks).astype(bool), aside=with_numbers)
     assert ax.figure is not None
-    ax.figure.colorbar(image, ax=ax).set_label(label, fontsize=9)
+    bar = ax.figure.colorbar(image, ax=ax)
+    bar.set_label(label, fontsize=9)
+    if isinstance(norm, PowerNorm):  # ticks evenly apart in value would crowd at the top
+        assert norm.vmax is not None
+        places = norm.vmax * np.linspace(0, 1, 6) ** 2
+        bar.set_ticks(places.tolist(), labels=[f"{place:.2g}" for place in places])
     return ax
 
 
