@@ -18,6 +18,22 @@ def divergence(one: Heads | Weights, other: Heads | Weights) -> torch.Tensor:
         one: A layer on a batch.
         other: The same layer with other weights or another input, on the same tokens.
     """
+    from lab.attention import kernels
+
+    real = one.visibility.real_queries
+    if isinstance(one, Heads) and isinstance(other, Heads) and kernels.fits(one) and kernels.fits(other):
+        each = kernels.divergence(one, other).double()
+        return torch.where(real[:, None], each, 0).sum(-1) / real.sum(-1, keepdim=True)
+    return by_blocks(one, other)
+
+
+def by_blocks(one: Heads | Weights, other: Heads | Weights) -> torch.Tensor:
+    """The same in plain PyTorch, one block of queries at a time.
+
+    Args:
+        one: A layer on a batch.
+        other: The same layer with other weights or another input, on the same tokens.
+    """
     real = one.visibility.real_queries
     total = torch.zeros(one.shape[:2], dtype=torch.float64, device=real.device)
     for mine, theirs in zip(one.log_probabilities(), other.log_probabilities(), strict=True):

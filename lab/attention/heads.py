@@ -38,6 +38,7 @@ class Heads:
         visibility: Which keys a query sees.
         softcap: Scores s become softcap·tanh(s / softcap) (Gemma 2), or None.
         sink: [H], learned logits outside the keys (gpt-oss), or None.
+        log_total: [B, H, Q], logsumexp of the scores over keys, where it is known already.
     """
 
     queries: torch.Tensor
@@ -47,6 +48,7 @@ class Heads:
     visibility: Visibility
     softcap: float | None = None
     sink: torch.Tensor | None = None
+    log_total: torch.Tensor | None = None
 
     def of_rows(self, rows: torch.Tensor) -> "Heads":
         """The same for some rows of the batch.
@@ -55,7 +57,8 @@ class Heads:
             rows: [B'] of indices.
         """
         return replace(self, queries=self.queries[rows], keys=self.keys[rows], values=self.values[rows],
-                       visibility=self.visibility.of_rows(rows))
+                       visibility=self.visibility.of_rows(rows),
+                       log_total=None if self.log_total is None else self.log_total[rows])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

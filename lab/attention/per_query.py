@@ -37,7 +37,22 @@ class PerQuery:
 
 
 def per_query(heads: Heads | Weights, tokens: torch.Tensor, recent: int) -> PerQuery:
-    """Attends, and measures every query on the way, holding one block of queries at a time.
+    """Attends, and measures every query on the way; on CUDA in one fused kernel where that can take the layer.
+
+    Args:
+        heads: Of a layer.
+        tokens: [B, K], token ids.
+        recent: w, keys counted as recent.
+    """
+    from lab.attention import kernels  # which is built on this file
+
+    if isinstance(heads, Heads) and kernels.fits(heads):
+        return kernels.per_query(heads, tokens, recent)
+    return by_blocks(heads, tokens, recent)
+
+
+def by_blocks(heads: Heads | Weights, tokens: torch.Tensor, recent: int) -> PerQuery:
+    """The same in plain PyTorch, one block of queries at a time.
 
     With scores s, m = max s, Z = Σ exp(s - m): entropy = ln Z - Σ (s - m)·exp(s - m) / Z.
 

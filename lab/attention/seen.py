@@ -39,14 +39,39 @@ def seen(visibility: Visibility, tokens: torch.Tensor, recent: int) -> Seen:
         tokens: [B, K], token ids.
         recent: w, keys counted as recent.
     """
+    if visibility.rule is None and visibility.padded_at_ends:
+        return _in_one_stretch(visibility, tokens, recent)
     columns: list[list[torch.Tensor]] = [[] for _ in range(6)]
-    size = block_size(visibility.rows * visibility.keys, tokens.device)
-    for begin in range(0, visibility.queries, size):
-        end = min(begin + size, visibility.queries)
+    for begin, end in _spans(visibility, tokens):
         for column, values in zip(columns, _counts(visibility, tokens, recent, begin, end), strict=True):
             column.append(values)
     keys, positions, near, first, previous, same = (torch.cat(column, dim=1) for column in columns)
     return Seen(visibility.real_queries, keys, positions, near, first.bool(), previous.bool(), same)
+
+
+def _spans(visibility: Visibility, tokens: torch.Tensor) -> list[tuple[int, int]]:
+    size = block_size(visibility.rows * visibility.keys, tokens.device)
+    return [(begin, min(begin + size, visibility.queries)) for begin in range(0, visibility.queries, size)]
+
+
+def _in_one_stretch(visibility: Visibility, tokens: torch.Tensor, recent: int) -> Seen:
+    """Counts where every query sees one stretch of keys that ends with itself; only duplicates need the keys."""
+    query = torch.arange(visibility.queries, device=tokens.device)[None, :]
+    start = visibility.first_keys[:, None]
+    low = start.expand(-1, visibility.queries)
+    if visibility.window is not None:
+        low = torch.maximum(low, query - visibility.window + 1)
+    keys = (query - low + 1).clamp(min=0)
+    same = [_duplicates(tokens, low, begin, end) for begin, end in _spans(visibility, tokens)]
+    return Seen(visibility.real_queries, keys, keys * (low + query) // 2, keys.clamp(max=recent),
+                (low == start) & (query > start), keys >= 2, torch.cat(same, dim=1))
+
+
+def _duplicates(tokens: torch.Tensor, low: torch.Tensor, begin: int, end: int) -> torch.Tensor:
+    key = torch.arange(end, device=tokens.device)
+    query = torch.arange(begin, end, device=tokens.device)[:, None]
+    same = tokens[:, begin:end, None] == tokens[:, None, :end]
+    return (same & (key < query) & (key >= low[:, begin:end, None])).sum(-1)
 
 
 def _counts(visibility: Visibility, tokens: torch.Tensor, recent: int, begin: int, end: int) -> list[torch.Tensor]:

@@ -1,5 +1,6 @@
 """Which keys each query may see, asked for in blocks, so that no L×L mask is ever held."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -64,6 +65,12 @@ class Visibility:
         if self.real is None:
             return torch.ones(self.rows, self.queries, dtype=torch.bool, device=self.device)
         return self.real[:, :self.queries]
+
+    @functools.cached_property
+    def padded_at_ends(self) -> bool:
+        """Whether the keys that are no padding follow each other in every row."""
+        return self.real is None or bool((self.real.int().diff(dim=1).abs().sum(1) <= 2).all() and not (
+            self.real[:, 0] & self.real[:, -1] & ~self.real.all(1)).any())
 
     @property
     def first_keys(self) -> torch.Tensor:
