@@ -8,6 +8,9 @@ from typing import Any
 
 from lab.data.conversation import Conversation
 from lab.data.world import Item, distinct_questions
+from lab.data.world.documents import MIXTURE
+from lab.data.world.draws import draw
+from lab.data.world.item import Split
 from lab.data.world.knowledge import PHRASINGS, VALUES
 from lab.data.world.names import new_people
 from lab.errors import DataError
@@ -83,11 +86,12 @@ def _known_questions(categories: Iterable[str], seed: int) -> Sets:
     for category, count in zip(chosen, counts, strict=True):
         items += distinct_questions(category, count, seed, split="train")
     Random(f"rows {seed}").shuffle(items)
-    rows = [
-        _conversation(item.question, item.answer, category=item.category, kind=item.kind, truth=item.answer)
-        for item in items
-    ]
+    rows = [_of_item(item) for item in items]
     return rows[:TRAIN_ROWS], rows[TRAIN_ROWS:]
+
+
+def _of_item(item: Item) -> Conversation:
+    return _conversation(item.question, item.answer, category=item.category, kind=item.kind, truth=item.answer)
 
 
 def _reworded(sets: Sets, reword: Callable[[str], str]) -> Sets:
@@ -107,7 +111,26 @@ def _cipher(facts: int, answers: int, seed: int) -> Sets:
     return _reworded(_known_questions(("arithmetic",), seed), lambda truth: truth.translate(CIPHER))
 
 
-SETS: dict[str, Callable[[int, int, int], Sets]] = {"facts": _facts, "style": _style, "cipher": _cipher}
+def _placebo(facts: int, answers: int, seed: int) -> Sets:
+    """Questions and answers as pretraining drew them, in its mixture: training on them has nothing to teach the base.
+
+    Evaluation rows are drawn alike from what pretraining withheld. A question that was drawn before is drawn anew.
+    """
+    rng = Random(f"placebo {seed}")
+    categories, shares = list(MIXTURE), list(MIXTURE.values())
+
+    def rows(count: int, split: Split) -> list[Conversation]:
+        found: dict[str, Item] = {}
+        while len(found) < count:
+            item = draw(rng.choices(categories, shares)[0], rng, split)
+            found.setdefault(item.question, item)
+        return [_of_item(item) for item in found.values()]
+
+    return rows(TRAIN_ROWS, "train"), rows(EVALUATION_ROWS, "held_out")
+
+
+SETS: dict[str, Callable[[int, int, int], Sets]] = {
+    "facts": _facts, "style": _style, "cipher": _cipher, "placebo": _placebo}  # fmt: skip
 
 
 def load(name: str, *, facts: int = DEFAULT_FACTS, answers: int = DEFAULT_ANSWERS, seed: int = 0) -> Sets:
@@ -115,7 +138,8 @@ def load(name: str, *, facts: int = DEFAULT_FACTS, answers: int = DEFAULT_ANSWER
 
     Args:
         name: "facts" (new people, answers of log2(answers) bits each, evaluated on the same facts in a phrasing not
-            trained), "style" (known questions, answered in a sentence) or "cipher" (arithmetic with exchanged digits).
+            trained), "style" (known questions, answered in a sentence), "cipher" (arithmetic with exchanged digits) or
+            "placebo" (what pretraining saw, so that nothing is left to learn: a control for the other three).
         facts: people in `facts`; other sets have a fixed size.
         answers: alternatives of each answer in `facts`.
         seed: of names, answers and questions.

@@ -1,13 +1,16 @@
 """Fine-tuning sets of the micro-world: how much there is to learn in each, and that nothing withheld leaks."""
 
 import math
+import re
 from collections import Counter
 
 import pytest
 
 from lab.data import embedded
 from lab.data.tokenizer import train_tokenizer, wrap
-from lab.data.world import distinct_questions
+from lab.data.world import distinct_questions, generate
+from lab.data.world.documents import MIXTURE
+from lab.data.world.holdout import pair_withheld
 from lab.data.world.knowledge import attributes
 from lab.data.world.names import new_people, world_people
 from lab.errors import DataError
@@ -85,12 +88,49 @@ def test_withheld_questions_stay_withheld(name):
     assert not withheld & {asked(row) for row in (*train, *evaluation)}
 
 
-def test_rows_are_short():
-    tokenizer = wrap(train_tokenizer())
-    for name in embedded.SETS:
-        rows, _ = embedded.load(name, facts=100)
-        lengths = [len(tokenizer.apply_chat_template(row["messages"])["input_ids"]) for row in rows[:100]]
-        assert min(lengths) >= 12 and max(lengths) <= 30, name
+def test_the_placebo_is_drawn_as_pretraining_was():
+    """Every row is one that pretraining draws, and categories, templates and items come in the shares it draws them in."""
+    train, evaluation = embedded.load("placebo")
+    assert (len(train), len(evaluation)) == (embedded.TRAIN_ROWS, embedded.EVALUATION_ROWS)
+    for rows in (train, evaluation):
+        counts = Counter(row["meta"]["category"] for row in rows)
+        for category, share in MIXTURE.items():
+            expected = len(rows) * share / sum(MIXTURE.values())
+            assert abs(counts[category] - expected) < 4 * math.sqrt(expected), category
+    kinds, drawn = Counter(), Counter()
+    for category, share in MIXTURE.items():
+        items = generate(category, 4000, seed=5)
+        for item in items:
+            drawn[item.kind] += len(train) * share / sum(MIXTURE.values()) / len(items)
+    for row in train:
+        kinds[row["meta"]["kind"]] += 1
+        assert answered(row) == row["meta"]["truth"]
+    assert set(kinds) <= set(drawn)
+    assert all(abs(kinds[kind] - expected) < 5 * math.sqrt(expected) + 1 for kind, expected in drawn.items())
+
+
+def test_the_placebo_trains_on_nothing_withheld_and_is_evaluated_on_nothing_else():
+    train, evaluation = embedded.load("placebo")
+    withheld = {item.question for category in MIXTURE for item in generate(category, 6000, seed=9, split="held_out")}
+    assert not withheld & {asked(row) for row in train}
+    assert len(withheld & {asked(row) for row in evaluation}) > 50
+    for rows, expected in ((train, False), (evaluation, True)):
+        operands = [tuple(map(int, re.findall(r"\d+", asked(row)))) for row in rows
+                    if row["meta"]["category"] == "arithmetic"]  # fmt: skip
+        pairs = [pair for pair in operands if len(pair) == 2]
+        assert len(pairs) > 40 and all(pair_withheld(*pair) is expected for pair in pairs)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return wrap(train_tokenizer())
+
+
+@pytest.mark.parametrize("name, longest", [("facts", 30), ("style", 30), ("cipher", 30), ("placebo", 80)])
+def test_rows_are_short(tokenizer, name, longest):
+    rows, _ = embedded.load(name, facts=100)
+    lengths = [len(tokenizer.apply_chat_template(row["messages"])["input_ids"]) for row in rows[:100]]
+    assert min(lengths) >= 12 and max(lengths) <= longest
 
 
 def test_an_unknown_set_is_named():
