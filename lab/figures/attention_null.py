@@ -46,8 +46,8 @@ def null_maximum(observed: float, draws: Any, ax: Axes | None = None, *, thresho
     every = np.array([*finite, observed, *([] if threshold is None else [threshold])])
     low, high = float(every.min()), float(every.max())
     edges = np.geomspace(low, high, 41) if wide else np.linspace(low, high if high > low else low * 1.02, 41)
-    place, level = _stacked(finite, edges)
-    ax.scatter(place, level, s=34, color=COLORS[0], edgecolors="white", linewidths=0.5, zorder=3,
+    level = _stacked(finite, edges)
+    ax.scatter(finite, level, s=34, color=COLORS[0], edgecolors="white", linewidths=0.5, zorder=3,
                label=f"{len(finite)} random adapters of the same size")
     if threshold is not None:
         ax.axvline(threshold, color=MUTED, linestyle="--", linewidth=1.3, label=f"threshold: {threshold:.3g}")
@@ -61,8 +61,8 @@ def null_maximum(observed: float, draws: Any, ax: Axes | None = None, *, thresho
     return ax
 
 
-def _stacked(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places and heights of dots piled up where values fall into the same step of the axis."""
+def _stacked(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Heights of dots, each at its own value, piled up where values fall into the same step of the axis."""
     steps = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     order = np.argsort(values, kind="stable")
     seen = np.zeros(len(edges), dtype=int)
@@ -70,7 +70,7 @@ def _stacked(values: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndar
     for index in order:
         seen[steps[index]] += 1
         level[index] = seen[steps[index]]
-    return (edges[steps] + edges[steps + 1]) / 2, level
+    return level
 
 
 def change_against_null(observed: Any, expected: Any, ax: Axes | None = None, *, marks: Any = None, marked: str = "",
@@ -115,7 +115,7 @@ def change_against_null(observed: Any, expected: Any, ax: Axes | None = None, *,
 
 def _ring(ax: Axes, x: np.ndarray, y: np.ndarray, ringed: np.ndarray, marked: str) -> None:
     ax.scatter(x[ringed], y[ringed], s=60, facecolors="none", edgecolors=WARNING, linewidths=1.2, zorder=4,
-               label=f"{marked or 'marked'}: {int(ringed.sum())} of {ringed.size} heads")
+               label=f"{marked or 'marked'}: {int(ringed.sum())} of {ringed.size} heads,\nsome named layer.head")
     ratio = np.where(ringed, y / np.where(x > 0, x, np.nan), -np.inf)
     named: list[np.ndarray] = []
     for place in np.argsort(-ratio, axis=None)[:int(ringed.sum())]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import findfont, get_font
 
 FONT = "DejaVu Sans Mono"  # comes with matplotlib
-_SEEN = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍"})
+_SEEN = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥", "\r": "\\r"})
 
 
 def token_label(token: str, *, longest: int = 12) -> str:
