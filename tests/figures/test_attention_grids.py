@@ -14,6 +14,12 @@ def dots(ax):
     return [] if not ax.collections else np.asarray(ax.collections[0].get_offsets()).round().tolist()
 
 
+@pytest.mark.parametrize(("base", "tuned"), [(BASE, TUNED), (TUNED, BASE)])
+def test_base_and_tuned_share_a_scale_whichever_reaches_higher(base, tuned):
+    grids = [ax.images[0] for ax in base_tuned_difference(base, tuned, "recent").axes if ax.images]
+    assert grids[0].get_clim() == grids[1].get_clim() == (0, 0.6)
+
+
 def test_base_and_tuned_share_a_scale_and_the_difference_is_symmetric_about_zero():
     axes = base_tuned_difference(BASE, TUNED, "first_token", marks=TUNED > BASE, marked="beyond the null").axes
     base, tuned, difference = (ax for ax in axes if ax.images)
