@@ -37,7 +37,7 @@ def head_grid(values: Any, name: str, ax: Axes | None = None, *, difference: boo
     layers, heads = values.shape
     ax.set_title(short(name) if title is None else title, loc="left")
     if not np.isfinite(values).any():
-        nothing(ax, f"{short(name)} is undefined for these prompts")
+        nothing(ax, f"{short(name)} is undefined\nfor these prompts")
         ax.set(xlabel="head", ylabel="layer")
         return ax
     signed = difference or name in SIGNED

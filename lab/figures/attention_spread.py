@@ -33,7 +33,7 @@ def distribution(samples: Mapping[str, Any], name: str, ax: Axes | None = None, 
     series = {key: as_floats(values).ravel() for key, values in samples.items()}
     finite = {key: values[np.isfinite(values)] for key, values in series.items()}
     if not any(len(values) for values in finite.values()):
-        nothing(ax, f"{short(name)} is undefined for these prompts")
+        nothing(ax, f"{short(name)} is undefined\nfor these prompts")
         return ax
     for index, (key, values) in enumerate(finite.items()):
         if len(values):

@@ -68,7 +68,8 @@ def span(*values: Any, zero: bool = False) -> Normalize:
     """The colour scale from the smallest to the largest finite value of some arrays, from zero if asked for."""
     finite = _finite(values)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    low = min(low, 0.0) if zero else low
+    if zero:
+        low, high = min(low, 0.0), high or 1.0
     # a single value would otherwise be drawn at the bottom of an empty scale
     return Normalize(low, high) if high > low else Normalize(low - 0.5, low + 0.5)
 

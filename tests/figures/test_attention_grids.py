@@ -64,7 +64,7 @@ def test_statistics_above_and_below_uniform_have_a_scale_about_zero_and_changes_
 
 def test_a_statistic_without_a_value_says_so():
     ax = head_grid(np.full((2, 2), np.nan), "duplicate_token")
-    assert [text.get_text() for text in ax.texts] == ["duplicate token is undefined for these prompts"]
+    assert [text.get_text() for text in ax.texts] == ["duplicate token is undefined\nfor these prompts"]
 
 
 def test_missing_cells_of_a_diverging_map_are_not_taken_for_zero():
@@ -79,4 +79,5 @@ def test_missing_cells_of_a_diverging_map_are_not_taken_for_zero():
 
 def test_scales_hold_all_finite_values_of_several_arrays():
     assert (span([1, np.nan], [3]).vmin, span([1], [3]).vmax, span([1], zero=True).vmin) == (1, 3, 0)
+    assert (span([0.0], zero=True).vmin, span([0.0], zero=True).vmax, span([-1.0], zero=True).vmin) == (0, 1, -1)
     assert (symmetric([-3, 1], [np.inf, 2]).vmin, symmetric([0]).vmax) == (-3, 1)
