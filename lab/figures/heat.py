@@ -69,7 +69,7 @@ def span(*values: Any, zero: bool = False) -> Normalize:
     finite = _finite(values)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if zero:
-        low, high = min(low, 0.0), high or 1.0
+        low, high = (min(low, 0.0), max(high, 0.0)) if low or high else (0.0, 1.0)
     # a single value would otherwise be drawn at the bottom of an empty scale
     return Normalize(low, high) if high > low else Normalize(low - 0.5, low + 0.5)
 

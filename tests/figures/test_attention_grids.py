@@ -79,5 +79,6 @@ def test_missing_cells_of_a_diverging_map_are_not_taken_for_zero():
 
 def test_scales_hold_all_finite_values_of_several_arrays():
     assert (span([1, np.nan], [3]).vmin, span([1], [3]).vmax, span([1], zero=True).vmin) == (1, 3, 0)
-    assert (span([0.0], zero=True).vmin, span([0.0], zero=True).vmax, span([-1.0], zero=True).vmin) == (0, 1, -1)
+    zeros, below = span([0.0], zero=True), span([-1.0], zero=True)
+    assert (zeros.vmin, zeros.vmax, below.vmin, below.vmax) == (0, 1, -1, 0)
     assert (symmetric([-3, 1], [np.inf, 2]).vmin, symmetric([0]).vmax) == (-3, 1)
