@@ -55,7 +55,7 @@ def mean_outputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = N
 
     def keep(layer: int) -> Callable:
         def hook(module: Any, args: tuple) -> None:
-            each = args[0].view(*tokens.shape, anatomy.n_heads(model), -1)[kept.to(args[0].device)]
+            each = args[0].reshape(*tokens.shape, anatomy.n_heads(model), -1)[kept.to(args[0].device)]
             found[layer] = each.double().mean(0)
         return hook
 

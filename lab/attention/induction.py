@@ -7,6 +7,7 @@ import torch
 
 from lab.attention.batch import forward, inputs
 from lab.attention.measure import stacked
+from lab.attention.narrowed import narrowed
 from lab.attention.per_query import per_query
 from lab.attention.routing import Pattern, listen, routes
 from lab.errors import OptionError
@@ -69,8 +70,8 @@ def induction(model: Any, tokens: torch.Tensor, *, routed: bool | None = None) -
     def take(layer: int, pattern: Pattern) -> torch.Tensor:
         mass, reference, seen = _on_targets(pattern, copy)
         counts = seen.sum(-1).double()
-        mean = torch.where(seen, reference, 0).sum(-1) / counts
-        scores[layer] = torch.where(seen[:, None], mass, 0).sum(-1) / counts[:, None] - mean[:, None]
+        mean = reference.sum(-1) / counts
+        scores[layer] = mass.sum(-1) / counts[:, None] - mean[:, None]
         uniform[layer] = mean[:, None]
         return per_query(pattern, given["input_ids"], 1).output
 
@@ -82,24 +83,18 @@ def induction(model: Any, tokens: torch.Tensor, *, routed: bool | None = None) -
 
 def _on_targets(pattern: Pattern, copy: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mass [B, H, S-1] of the queries that count, what uniform attention gives [B, S-1], and whether they see the key."""
-    batch, heads, _, _ = pattern.shape
-    device = pattern.like.device
-    mass = torch.zeros(batch, heads, copy - 1, dtype=torch.float64, device=device)
-    reference = torch.zeros(batch, copy - 1, dtype=torch.float64, device=device)
-    seen = torch.zeros(batch, copy - 1, dtype=torch.bool, device=device)
-    for block in pattern.log_probabilities():
-        query = torch.arange(max(block.first, copy), min(block.last, 2 * copy - 1), device=device)
-        if not len(query):
-            continue
-        visible = _visible(pattern, block.first, block.last)[:, query - block.first]  # B q k
-        target = query - copy + 1 - block.low
-        inside = target.clamp(min=0)
-        at = torch.arange(len(query), device=device)
-        found = visible[:, at, inside] & (target >= 0)
-        mass[..., query - copy] = block.scores[:, :, query - block.first, inside].exp().double() * found[:, None]
-        reference[:, query - copy] = found / visible.sum(-1).double()
-        seen[:, query - copy] = found
-    return mass, reference, seen
+    part = narrowed(pattern, copy, 2 * copy - 1)
+    masses, references, seen = [], [], []
+    for block in part.log_probabilities():
+        visible = _visible(part, block.first, block.last)  # B q k
+        query = torch.arange(block.last - block.first, device=visible.device)
+        target = query + block.first + 1 - block.low
+        inside = target.clamp(min=0)  # a window may begin behind it
+        found = visible[:, query, inside] & (target >= 0)
+        masses.append(block.scores[:, :, query, inside].exp().double() * found[:, None])
+        references.append(found / visible.sum(-1).double())
+        seen.append(found)
+    return torch.cat(masses, dim=2), torch.cat(references, dim=1), torch.cat(seen, dim=1)
 
 
 def _visible(pattern: Pattern, first: int, last: int) -> torch.Tensor:
