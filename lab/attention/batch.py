@@ -18,11 +18,16 @@ def inputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = None) -
         real: [B, T], 0 or False for padding; None where there is none.
 
     Raises:
-        OptionError: The batch is empty, or longer than the model's positions.
+        OptionError: A prompt is empty or longer than the model's positions, or the model is not in evaluation mode.
     """
     if not tokens.numel():
         raise OptionError(f"a batch of shape {tuple(tokens.shape)} has no tokens; give at least one prompt with one token")
+    if real is not None and (real.shape != tokens.shape or not bool(real.any(1).all())):
+        raise OptionError(f"real of shape {tuple(real.shape)} for tokens of shape {tuple(tokens.shape)}: it has to say of every "
+                          "token whether it is real, and each prompt needs one that is")
     plain = anatomy.plain_model(model)
+    if plain.training:
+        raise OptionError("the model is in training mode, in which dropout changes its attention; call model.eval() first")
     most = getattr(plain.config.get_text_config(decoder=True), "max_position_embeddings", None)
     if most is not None and tokens.shape[1] > most:
         raise OptionError(f"a prompt of {tokens.shape[1]} tokens: this model has positions for {most}; shorten it")

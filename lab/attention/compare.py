@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from lab.attention.divergence import divergence
 from lab.attention.measure import RECENT, Collector, stacked
 from lab.attention.routing import Pattern, attention_layers, listen, routes
 from lab.attention.visibility import Visibility
+from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
 from lab.models.rows import BASE, Rows, adapter_rows
 
@@ -67,8 +68,10 @@ class _Comparison:
         self._keep("divergence", layer, divergence(*both))
         self._keep("output_change", layer, _relative_change(output, base, tuned, pattern.visibility.real_queries))
         if self.crossed is not None:
+            # pairs see the same keys; a pattern of weights could not tell padding in rows of another order
+            crossed = replace(self.crossed, visibility=pattern.visibility.of_rows(torch.cat([base, tuned])))
             half = torch.arange(len(base), device=base.device)
-            swapped = self.crossed.of_rows(half), self.crossed.of_rows(half + len(base))
+            swapped = crossed.of_rows(half), crossed.of_rows(half + len(base))
             self._keep("direct", layer, (divergence(both[0], swapped[0]) + divergence(swapped[1], both[1])) / 2)
             self._keep("inherited", layer, (divergence(both[0], swapped[1]) + divergence(swapped[0], both[1])) / 2)
             self.crossed = None
@@ -110,9 +113,11 @@ def compare(model: Any, adapters: Sequence[str], tokens: torch.Tensor, real: tor
         routed: From `lab.attention.routing.routes`, which is asked if None.
 
     Raises:
-        OptionError: The batch is empty or too long for the model.
+        OptionError: No adapter is named, or a prompt is empty or too long for the model.
         ModelUnsupported: The attention of this model cannot be measured, or its adapters not switched per row.
     """
+    if not adapters:
+        raise OptionError("no adapter is named; name at least one to compare with the base")
     prompts, copies = len(tokens), 1 + len(adapters)
     given = inputs(model, tokens.repeat(copies, 1), None if real is None else real.repeat(copies, 1))
     routed = routes(model) if routed is None else routed
@@ -136,13 +141,20 @@ def _crossing(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]
     """
     order = torch.cat([comparison.base_rows(), comparison.tuned_rows()])
     exchanged = rows.names[comparison.prompts:] + [BASE] * (comparison.prompts * comparison.adapters)
+    shape = comparison.collector.tokens.shape
 
     def cross(layer: Any, args: tuple, kwargs: dict) -> None:
+        if comparison.adapters > 1:  # with one adapter the order of rows stays
+            entering = args[0] if args else kwargs["hidden_states"]
+            if entering.shape[:2] != shape:
+                raise ModelUnsupported(f"{type(layer).__name__} takes a tensor of shape {tuple(entering.shape)} for a batch of "
+                                       f"{tuple(shape)} tokens, whose rows cannot be told apart; compare one adapter at a "
+                                       "time, or with decompose=False")
+            args, kwargs = _chosen(args, order, shape), {name: _chosen(value, order, shape) for name, value in kwargs.items()}
         usual = rows.names
         rows.names, comparison.crossing = exchanged, True
         try:
-            layer.forward(*(_chosen(value, order, len(usual)) for value in args),
-                          **{name: _chosen(value, order, len(usual)) for name, value in kwargs.items()})
+            layer.forward(*args, **kwargs)
         except _Enough:
             pass
         finally:
@@ -158,14 +170,25 @@ def _crossing(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]
             handle.remove()
 
 
-def _chosen(value: Any, order: torch.Tensor, rows: int) -> Any:
-    """What a layer is called with, for the rows of `order`; whatever has no batch axis stays as it is."""
+def _chosen(value: Any, order: torch.Tensor, shape: torch.Size) -> Any:
+    """What a layer is called with, for the rows of `order`; whatever has no batch axis stays as it is.
+
+    Args:
+        value: A tensor, a `Visibility`, a tuple of such, or anything else.
+        order: [B'] of rows.
+        shape: B, T.
+    """
     if isinstance(value, tuple):
-        return tuple(_chosen(part, order, rows) for part in value)
+        return tuple(_chosen(part, order, shape) for part in value)
     if isinstance(value, Visibility):
         return value.of_rows(order)
-    if isinstance(value, torch.Tensor) and value.dim() >= 2 and len(value) == rows:
+    if not isinstance(value, torch.Tensor):
+        return value
+    rows, length = shape
+    if value.shape[:2] == shape or (value.dim() == 4 and len(value) == rows and value.shape[-1] == length):
         return value[order]
+    if value.dim() == 3 and len(value) % rows == 0 and value.shape[-1] == length:  # [B·H, 1, K], as in ALiBi
+        return value.unflatten(0, (rows, -1))[order].flatten(0, 1)
     return value
 
 

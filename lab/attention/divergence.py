@@ -38,10 +38,9 @@ def by_blocks(one: Heads | Weights, other: Heads | Weights) -> torch.Tensor:
     total = torch.zeros(one.shape[:2], dtype=torch.float64, device=real.device)
     for mine, theirs in zip(one.log_probabilities(), other.log_probabilities(), strict=True):
         each = between(mine.scores, theirs.scores).sum(-1)  # [B, H, q]
+        if mine.sink is not None and theirs.sink is not None:
+            each += between(mine.sink, theirs.sink)
         total += torch.where(real[:, None, mine.first:mine.last], each.double(), 0).sum(-1)
-    if isinstance(one, Heads) and isinstance(other, Heads) and one.sink is not None:
-        each = between(one.log_sink(_log_total(one)), other.log_sink(_log_total(other)))
-        total += torch.where(real[:, None], each.double(), 0).sum(-1)
     return total / real.sum(-1, keepdim=True)
 
 
@@ -57,11 +56,7 @@ def between(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     gap = (one - other).abs()
     smaller = torch.exp(-gap)
     tilt = -torch.expm1(-gap) / (1 + smaller)
-    # ln(1 - t²) = ln 4 - δ - 2 ln(1 + e^-δ) cancels where δ is small, ln1p(-t²) where it is large
-    spread = torch.where(gap < 1, torch.log1p(-tilt * tilt), math.log(4) - gap - 2 * torch.log1p(smaller))
+    near = tilt * gap + torch.log1p(-tilt * tilt)  # cancels where δ is large; the same without δ - δ cancels where it is small
+    far = math.log(4) - 2 * (smaller * gap / (1 + smaller) + torch.log1p(smaller))
     middle = torch.maximum(one, other).exp() * (1 + smaller) / 2
-    return (middle * (tilt * gap + spread) / 2).clamp(min=0)
-
-
-def _log_total(heads: Heads) -> torch.Tensor:
-    return torch.cat([block.scores.logsumexp(-1) for block in heads.blocks()], dim=-1)
+    return (middle * torch.where(gap < 1, near, far) / 2).clamp(min=0)

@@ -1,22 +1,25 @@
 """Models outside Transformers' attention interface: their eager weights, one layer at a time, never kept."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
+from lab.attention.implementation import attending_by
 from lab.attention.weights import Weights, seen_in
 from lab.errors import ModelUnsupported
 from lab.models import anatomy
 
 
 @contextlib.contextmanager
-def listen_eagerly(plain: Any, receive: Callable[[int, Any], torch.Tensor]) -> Iterator[dict[int, int]]:
+def listen_eagerly(plain: Any, layers: Iterable[int], receive: Callable[[int, Any], torch.Tensor]
+                   ) -> Iterator[dict[int, int]]:
     """Every attention layer hands its weights to `receive` and drops them; yields how often each layer did.
 
     Args:
         plain: A causal language model.
+        layers: Indices of the layers that have softmax attention.
         receive: Takes a layer's index and its `Weights`; what it returns is ignored.
 
     Raises:
@@ -36,27 +39,22 @@ def listen_eagerly(plain: Any, receive: Callable[[int, Any], torch.Tensor]) -> I
             weights = output[place].detach()
             receive(layer, Weights(weights, seen_in(weights, real[0])))
             counted[layer] = counted.get(layer, 0) + 1
-            return (*output[:place], None, *output[place + 1:])
+            return type(output)((*output[:place], None, *output[place + 1:]))
         return hook
 
-    implementation = plain.config._attn_implementation
     handles = [plain.register_forward_pre_hook(ask, with_kwargs=True)]
-    for index, layer in enumerate(anatomy.layers(plain)):
-        if any(hasattr(layer, name) for name in anatomy.SOFTMAX_ATTENTION):
-            handles.append(anatomy.attention(layer).register_forward_hook(take(index)))
+    for index in layers:
+        handles.append(anatomy.attention(anatomy.layers(plain)[index]).register_forward_hook(take(index)))
     try:
-        if implementation != "eager":
-            plain.set_attn_implementation("eager")
-        yield counted
+        with attending_by(plain, "eager"):
+            yield counted
     finally:
         for handle in handles:
             handle.remove()
-        if plain.config._attn_implementation != implementation:
-            plain.set_attn_implementation(implementation)
 
 
 def _place_of_weights(module: Any, output: Any) -> int:
-    found = [place for place, part in enumerate(output if isinstance(output, tuple) else ())
+    found = [place for place, part in enumerate(output if isinstance(output, tuple | list) else ())
              if isinstance(part, torch.Tensor) and part.dim() == 4 and part.shape[2] == part.shape[3]]
     if len(found) != 1:
         raise ModelUnsupported(f"{type(module).__name__} neither goes through Transformers' attention interface nor returns "

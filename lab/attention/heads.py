@@ -17,6 +17,7 @@ class Block(NamedTuple):
 
     Attributes:
         scores: [B, H, q, k], nats up to a constant per query; -1e30 where a key is hidden.
+        sink: [B, H, q], the same for a learned sink outside the keys; None where there is none or it was not asked for.
     """
 
     first: int
@@ -24,6 +25,7 @@ class Block(NamedTuple):
     low: int
     high: int
     scores: torch.Tensor
+    sink: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,14 @@ class Heads:
         return together.view(batch, heads, count, -1)
 
     def log_probabilities(self) -> Iterator[Block]:
-        """Yields log attention over keys, in nats, in place of the scores; a learned sink takes its share."""
+        """Yields log attention over keys and a learned sink, in nats, in place of the scores."""
         for block in self.blocks():
-            total = block.scores.logsumexp(-1, keepdim=True)
+            total = block.scores.logsumexp(-1)
+            sink = None
             if self.sink is not None:
-                total = torch.logaddexp(total, self.sink.to(total.dtype)[None, :, None, None])
-            yield block._replace(scores=block.scores.sub_(total))
+                sink = self.log_sink(total)
+                total = torch.logaddexp(total, self.sink.to(total.dtype)[None, :, None])
+            yield block._replace(scores=block.scores.sub_(total[..., None]), sink=sink)
 
     def log_sink(self, log_total: torch.Tensor) -> torch.Tensor:
         """Log of the learned sink's share.

@@ -66,7 +66,7 @@ def by_blocks(heads: Heads | Weights, tokens: torch.Tensor, recent: int) -> PerQ
     output = heads.like.new_empty(batch, length, count, width)
     accurate = torch.promote_types(output.dtype, torch.float32)
     numbers = torch.empty(7, batch, count, length, dtype=accurate, device=output.device)
-    for first, last, low, high, scores in heads.blocks():
+    for first, last, low, high, scores, _ in heads.blocks():
         top = scores.amax(-1, keepdim=True)
         scores -= top
         weights = scores.exp()

@@ -10,6 +10,7 @@ import torch
 
 from lab.attention.eager import listen_eagerly
 from lab.attention.heads import Heads
+from lab.attention.implementation import attending_by
 from lab.attention.per_query import per_query
 from lab.attention.visibility import Visibility, lazy_mask
 from lab.attention.weights import Weights
@@ -17,6 +18,7 @@ from lab.errors import ModelUnsupported
 from lab.models import anatomy
 
 NAME = "lab_streaming"
+_TAKEN_IN = ("position_ids", "cache_position", "position_embeddings")  # queries and keys are rotated already
 Pattern = Heads | Weights
 Receive = Callable[[int, Pattern], torch.Tensor]
 
@@ -41,7 +43,7 @@ _listening: ContextVar[_Listening | None] = ContextVar("lab_attention_listening"
 
 def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any,
            scaling: float | None = None, dropout: float = 0.0, softcap: float | None = None,
-           s_aux: torch.Tensor | None = None, **_: Any) -> tuple[torch.Tensor, None]:
+           s_aux: torch.Tensor | None = None, **more: Any) -> tuple[torch.Tensor, None]:
     """The attention function that Transformers calls in each layer, in place of its own.
 
     Args:
@@ -54,9 +56,17 @@ def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Ten
         dropout: Only training drops out.
         softcap: See `Heads`.
         s_aux: [H], learned sink logits.
+        more: What other functions take; a tensor among it would change the attention.
+
+    Raises:
+        ModelUnsupported: The attention is more than a softmax of scaled scores under a mask that the lab made.
     """
     listening = _listening.get()
     assert listening is not None, "this attention function runs only inside `listen`"
+    unknown = [name for name, value in more.items() if isinstance(value, torch.Tensor) and name not in _TAKEN_IN]
+    if unknown:
+        raise ModelUnsupported(f"{type(module).__name__} attends by {', '.join(unknown)} as well, which the lab does not know; "
+                               "its attention cannot be measured")
     if attention_mask is None:
         attention_mask = Visibility(query.shape[2], key.shape[2], len(query), None, device=query.device)
     if not isinstance(attention_mask, Visibility):
@@ -76,36 +86,44 @@ def routes(model: Any) -> bool:
         model: A causal language model, PEFT or plain.
 
     Raises:
-        ModelUnsupported: Some layers do and others do not, or one attends several times.
+        ModelUnsupported: Its attention cannot be measured: some layers go through the interface and others do not, one
+            attends several times, or the model makes masks or scores of its own.
     """
     plain = anatomy.plain_model(model)
     tokens = torch.zeros(1, 2, dtype=torch.long, device=plain.device)
-    with _in_place(plain) as placed:
-        if not placed:
-            return False
-        with _listen(plain, lambda _, heads: per_query(heads, tokens, 1).output) as listening:
-            try:
-                with torch.no_grad():
-                    plain(input_ids=tokens, use_cache=False)
-            except (AttributeError, TypeError):  # it calls tensor methods on the mask: it makes attention itself
-                return False
+    expected = attention_layers(plain)
+    if not plain._can_set_attn_implementation():  # read from its source by Transformers: it computes attention itself
+        return False
+    with _in_place(plain), _listen(plain, lambda _, heads: per_query(heads, tokens, 1).output) as listening:
+        try:
+            with torch.no_grad():
+                plain(input_ids=tokens, use_cache=False)
+        except (AttributeError, TypeError) as error:
+            if Visibility.__name__ not in str(error):  # which is no tensor
+                raise
+            raise ModelUnsupported(f"{type(plain).__name__} makes something else of its attention mask ({error}), which the "
+                                   "lab cannot read; its attention cannot be measured") from error
     if not listening.reported:
         return False
-    expected = attention_layers(plain)
     for layer in expected:
         times = listening.reported.get(layer, 0)
         if times != 1:
             raise ModelUnsupported(f"layer {layer} of {type(plain).__name__} attended {times} times in one forward pass; "
-                                   "allowed is once: its attention has no single pattern per head")
+                                   "each layer with attention has to exactly once, or its heads have no pattern of their own")
     return True
 
 
 def attention_layers(model: Any) -> list[int]:
-    """Indices of the layers that have softmax attention; others mix tokens by recurrence or convolution."""
-    found = []
-    for index, layer in enumerate(anatomy.layers(model)):
-        if any(hasattr(layer, name) for name in anatomy.SOFTMAX_ATTENTION):
-            found.append(index)
+    """Indices of the layers that have softmax attention; others mix tokens by recurrence or convolution.
+
+    Raises:
+        ModelUnsupported: None has.
+    """
+    found = [index for index, layer in enumerate(anatomy.layers(model))
+             if any(getattr(layer, name, None) is not None for name in anatomy.SOFTMAX_ATTENTION)]
+    if not found:
+        raise ModelUnsupported(f"{type(anatomy.plain_model(model)).__name__}: none of its layers has softmax attention under "
+                               f"{', '.join(anatomy.SOFTMAX_ATTENTION)}")
     return found
 
 
@@ -124,7 +142,7 @@ def listen(model: Any, receive: Receive, *, routed: bool = True) -> Iterator[Non
     """
     plain = anatomy.plain_model(model)
     if not routed:
-        with listen_eagerly(plain, receive) as counted:
+        with listen_eagerly(plain, attention_layers(plain), receive) as counted:
             yield
         _check(plain, counted)
         return
@@ -152,18 +170,12 @@ def _listen(plain: Any, receive: Receive) -> Iterator[_Listening]:
 
 
 @contextlib.contextmanager
-def _in_place(plain: Any) -> Iterator[bool]:
-    """The lab's attention function and mask in the model; whether the model takes them."""
+def _in_place(plain: Any) -> Iterator[None]:
+    """The lab's attention function and mask in the model."""
     from transformers.masking_utils import AttentionMaskInterface
     from transformers.modeling_utils import AttentionInterface
 
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, lazy_mask)  # without it Transformers silently passes no mask at all
-    before = plain.config._attn_implementation
-    try:
-        with contextlib.suppress(ValueError, KeyError):  # models that refuse any function but their own
-            plain.set_attn_implementation(NAME)
-        yield plain.config._attn_implementation == NAME
-    finally:
-        if plain.config._attn_implementation != before:
-            plain.set_attn_implementation(before)
+    with attending_by(plain, NAME):
+        yield

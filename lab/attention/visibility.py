@@ -46,7 +46,9 @@ class Visibility:
         if self.rule is not None:
             mask = sdpa_mask(self.rows, last - first, self.keys, q_offset=first, mask_function=self.rule,
                              attention_mask=self.real, allow_is_causal_skip=False, device=self.device, **self.more)
-            return 0, self.keys, 0, mask
+            seen = mask.any(dim=(0, 1, 2)).nonzero()  # a chunk, say: no scores are made for keys that no query sees
+            low, high = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (0, self.keys)
+            return low, high, low, mask[..., low:high]
         low = 0 if self.window is None else max(0, first - self.window + 1)
         plain = self.real is None and self.window is None
         start = first if plain else low

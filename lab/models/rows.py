@@ -1,12 +1,14 @@
 """Adapters switched per row of a batch: base and tuned models on the same input in one forward pass."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lab.errors import ModelUnsupported
 
 BASE = "__base__"  # PEFT's name for a row without any adapter
+_MIXED = ("tokens of different rows are mixed there (as experts do), so adapters cannot be switched per row. Train with "
+          "targets that leave the experts out, such as q_proj,k_proj,v_proj,o_proj")
 
 
 class Rows:
@@ -24,10 +26,7 @@ class Rows:
         rows = len(args[0])
         each, rest = divmod(rows, len(self.names))
         if rest or (each > 1 and args[0].dim() > 2):
-            raise ModelUnsupported(
-                f"{type(module).__name__} gets {rows} rows of a batch of {len(self.names)}: tokens of different rows are "
-                "mixed there (as experts do), so adapters cannot be switched per row. Train with targets that leave the "
-                "experts out, such as q_proj,k_proj,v_proj,o_proj")
+            raise ModelUnsupported(f"{type(module).__name__} gets {rows} rows of a batch of {len(self.names)}: {_MIXED}")
         names = self.names if each == 1 else [name for name in self.names for _ in range(each)]
         return args, {**kwargs, "adapter_names": names}
 
@@ -45,21 +44,39 @@ def adapter_rows(model: Any, names: Sequence[str]) -> Iterator[Rows]:
     """
     from peft.tuners.lora.layer import LoraLayer
 
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    there = {name for layer in layers for name in layer.lora_A}
+    layers = {path: module for path, module in model.named_modules() if isinstance(module, LoraLayer)}
     for name in sorted(set(names) - {BASE}):
-        if name not in there:
-            raise ModelUnsupported(f"adapter {name} is not on this model, or adapts no linear layer of it; there are "
-                                   f"{', '.join(sorted(there)) or 'none'}")
-        if any(layer.use_dora.get(name) for layer in layers):
-            raise ModelUnsupported(f"adapter {name} uses DoRA, which PEFT cannot switch per row; compare its merged model")
-        if replaced := model.peft_config[name].modules_to_save:
-            raise ModelUnsupported(f"adapter {name} also replaces whole modules ({', '.join(replaced)}), which this "
-                                   "comparison does not switch per row")
+        _check(model, layers, name)
     rows = Rows(names)
-    handles = [layer.register_forward_pre_hook(rows, with_kwargs=True) for layer in layers]  # type: ignore[attr-defined]
+    handles = [layer.register_forward_pre_hook(rows, with_kwargs=True) for layer in layers.values()]
     try:
         yield rows
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _check(model: Any, layers: Mapping[str, Any], name: str) -> None:
+    """Raises ModelUnsupported if rows of this adapter would not go through it, and through nothing else of it."""
+    adapted = {path: layer for path, layer in layers.items() if name in {*layer.lora_A, *layer.lora_embedding_A}}
+    if not adapted:
+        there = {other for layer in layers.values() for other in (*layer.lora_A, *layer.lora_embedding_A)}
+        raise ModelUnsupported(f"adapter {name} is not on this model, or adapts no linear layer of it; there are "
+                               f"{', '.join(sorted(there)) or 'none'}")
+    from peft.tuners.lora.layer import ParamWrapper
+
+    config = model.peft_config[name]
+    if config.use_dora:
+        raise ModelUnsupported(f"adapter {name} uses DoRA, which PEFT cannot switch per row; compare its merged model")
+    besides = {"modules_to_save": config.modules_to_save, "trainable_token_indices": config.trainable_token_indices,
+               "bias": None if config.bias == "none" else config.bias}
+    if changed := {key: value for key, value in besides.items() if value}:
+        raise ModelUnsupported(f"adapter {name} changes more than low-rank updates "
+                               f"({', '.join(f'{key}={value}' for key, value in changed.items())}), which PEFT does not "
+                               "switch per row; compare its merged model")
+    for path, layer in adapted.items():
+        if isinstance(layer, ParamWrapper) or "experts" in path.split("."):
+            raise ModelUnsupported(f"adapter {name} adapts {path}: {_MIXED}")
+        if layer.merged or layer.disable_adapters:
+            state, undo = ("merged", "unmerge_adapter") if layer.merged else ("disabled", "enable_adapter_layers")
+            raise ModelUnsupported(f"{path}: adapters are {state}, so that rows cannot differ; call model.{undo}() first")
