@@ -51,7 +51,7 @@ def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Ten
         query: [B, H, Q, d].
         key: [B, G, K, d].
         value: [B, G, K, dv].
-        attention_mask: What `lazy_mask` made for this kind of layer, or None for a causal layer without padding.
+        attention_mask: What `lazy_mask` made for this kind of layer.
         scaling: Of the scores; 1/√d by default.
         dropout: Only training drops out.
         softcap: See `Heads`.
@@ -67,13 +67,16 @@ def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Ten
     if unknown:
         raise ModelUnsupported(f"{type(module).__name__} attends by {', '.join(unknown)} as well, which the lab does not know; "
                                "its attention cannot be measured")
-    if attention_mask is None:
-        attention_mask = Visibility(query.shape[2], key.shape[2], len(query), None, device=query.device)
     if not isinstance(attention_mask, Visibility):
-        raise ModelUnsupported(f"{type(module).__name__} makes an attention mask of its own, which the lab cannot read; "
-                               "its attention cannot be measured")
+        raise ModelUnsupported(f"{type(module).__name__} gets {type(attention_mask).__name__} for an attention mask, and not "
+                               "the one that the lab made; its attention cannot be measured")
+    if (query.shape[2], key.shape[2]) != (attention_mask.queries, attention_mask.keys):
+        raise ModelUnsupported(f"{type(module).__name__} attends from {query.shape[2]} queries to {key.shape[2]} keys under a "
+                               f"mask of {attention_mask.queries} and {attention_mask.keys}; its attention cannot be measured")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    layer = listening.layers[id(module)]
+    layer = listening.layers.get(id(module))
+    if layer is None:
+        raise ModelUnsupported(f"{type(module).__name__} attends outside the model's layers; its attention cannot be measured")
     output = listening.receive(layer, Heads(query, key, value, scale, attention_mask, softcap, s_aux))
     listening.reported[layer] = listening.reported.get(layer, 0) + 1
     return output.to(query.dtype), None
