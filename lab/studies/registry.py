@@ -21,6 +21,8 @@ ENTRIES = (
     Entry("lora_rank", "fine-tuning", "how does rank change what is learned?"),
     Entry("learning_rate", "fine-tuning", "how does the learning rate change it?"),
     Entry("loss_curves", "fine-tuning", "what does a loss curve say?"),
+    Entry("attention", "attention", "where does attention go?"),
+    Entry("attention_compare", "attention", "what did fine-tuning change about it?"),
     Entry("ask", "any", "what do base and tuned models answer, side by side?"),
     Entry("adopt", "any", "make an adapter trained elsewhere a run, so that every analysis takes it"),
 )

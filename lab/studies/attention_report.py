@@ -1,0 +1,100 @@
+"""What a comparison of attention says in words and numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lab.data.prompts import Prompt
+from lab.models.loading import Base
+from lab.studies.attention_changes import Changes
+from lab.studies.attention_intervals import over_prompts
+from lab.studies.attention_tables import heads
+
+LIMITS = [
+    "An attention weight is not importance: a head may attend elsewhere and pass on the same, or the same and pass on other "
+    "values. `output_change` says more, ablation or patching would say most.",
+    "Divergence is never negative, so an interval over prompts that excludes 0 shows no effect. Whether a change is more "
+    "than any update of this size makes is said only by the null (random directions, same singular values) and the placebo.",
+    "The null keeps each module's singular values and not how modules work together; more than the null means directions "
+    "matter, not that the change is useful.",
+    "That no head was called does not show that none changed in a way that matters.",
+    "Inherited change is not nothing: a head may do other work because its input says other things.",
+    "One training seed: another one may change other heads. Several seeds as runs of one comparison say.",
+]
+NOT_ROUTED = ("This model does not route through Transformers' attention interface: its weights were taken layer by layer "
+              "from its own eager attention.")
+SEVERAL = ["Verdicts on heads are about the first run; compare another one alone for its statistics, maps and page."]
+_SHORT = ("divergence (nats)", "95 % interval", "null mean (nats)", "ratio to the null", "adjusted p", "changed",
+          "direct (nats)", "inherited (nats)", "output_change")
+
+
+def facts(base: Base, read: Sequence[Prompt]) -> dict[str, Any]:
+    """Returns what a run records of the model and the prompts it was read on."""
+    lengths = [len(prompt.input_ids) for prompt in read]
+    return {"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
+            "base.quantization": base.quantization, "base.device": base.placement.description,
+            "base.dtype": base.placement.dtype, "prompts.count": len(read), "prompts.tokens": sum(lengths),
+            "prompts.longest": max(lengths), "prompts.categories": ", ".join(dict.fromkeys(p.category for p in read))}
+
+
+def summary(found: Changes, control: Changes | None = None) -> dict[str, float]:
+    """Returns the metrics of a comparison, of its first adapter."""
+    values = {"attention/divergence_mean_nats": _mean(found.values["divergence"]),
+              "attention/divergence_max_nats": float(np.nanmax(found.divergence))}
+    values |= {f"attention/{name}_mean_nats": _mean(found.values[name]) for name in ("direct", "inherited")
+               if name in found.values}
+    if found.test is not None:
+        values |= {"attention/null_divergence_mean_nats": _mean(found.null["divergence"]),
+                   "attention/heads_changed_share": float(found.test.changed[found.layers].mean()),
+                   "attention/any_head_changed_p": found.test.global_p,
+                   "attention/ratio_to_null_median": float(np.nanmedian(found.test.ratio))}
+    if control is not None:
+        values["attention/placebo_divergence_mean_nats"] = _mean(control.values["divergence"])
+    return values
+
+
+def summary_row(found: Changes) -> dict[str, Any]:
+    """Returns one adapter's row among several."""
+    mean, low, high = over_prompts(np.nanmean(found.values["divergence"], axis=(1, 2)))
+    row: dict[str, Any] = {"adapter": found.trained.label, "run": found.trained.capsule.run_id,
+                           "divergence (nats)": float(mean), "95 % interval": f"{low:.3g} to {high:.3g}",
+                           **{f"{name} (nats)": _mean(found.values[name]) for name in ("direct", "inherited")}}
+    if found.test is not None:
+        row |= {"null mean (nats)": _mean(found.null["divergence"]), "heads changed": int(found.test.changed.sum()),
+                "heads": int(np.isfinite(found.test.ratio).sum()), "any head: p": found.test.global_p}
+    return row
+
+
+def head_rows(found: Changes) -> list[dict[str, Any]]:
+    """Returns the heads as the report shows them, strongest first."""
+    return [{"head": f"{row['layer']}.{row['head']}", **{name: row[name] for name in _SHORT if name in row}}
+            for row in heads(found)]
+
+
+def in_words(found: Changes, *, several: bool) -> str:
+    """Returns what was found about one adapter, in sentences."""
+    mean, low, high = over_prompts(np.nanmean(found.values["divergence"], axis=(1, 2)))
+    about = f"**{found.trained.label}** (run `{found.trained.capsule.run_id}`): " if several else ""
+    text = (f"{about}Attention diverges by {mean:.3g} nats per head (95 % interval over prompts {low:.3g} to {high:.3g}; at "
+            f"most ln 2 = 0.693).")
+    test = found.test
+    if test is None:
+        return text + " There is no null: whole models have no singular values of an update to keep."
+    count, changed, less = int(np.isfinite(test.ratio).sum()), int(test.changed.sum()), int(test.less_changed.sum())
+    draws = len(test.null_maxima)
+    return text + (
+        f" {draws} random adapters of the same singular values make {_mean(found.null['divergence']):.3g}. Beyond them "
+        f"{'are' if changed != 1 else 'is'} {changed} of {count} heads (smallest p {test.global_p:.3g}, for all heads "
+        f"together; if the adapter were one of the random ones, any head would be called in {test.level:.1%} of such runs), "
+        f"and {less} changed less than they. Of the change, {_share(found):.0%} is direct: made by the layer's own weights; "
+        "the rest is inherited from what the layers below hand up (the two need not add up to the whole).")
+
+
+def _share(found: Changes) -> float:
+    direct, inherited = _mean(found.values["direct"]), _mean(found.values["inherited"])
+    return direct / (direct + inherited) if direct + inherited > 0 else 0.0
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values))
