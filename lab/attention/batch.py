@@ -23,8 +23,8 @@ def inputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = None) -
     if not tokens.numel():
         raise OptionError(f"a batch of shape {tuple(tokens.shape)} has no tokens; give at least one prompt with one token")
     if real is not None and (real.shape != tokens.shape or not bool(real.any(1).all())):
-        raise OptionError(f"real of shape {tuple(real.shape)} for tokens of shape {tuple(tokens.shape)}: it has to say of every "
-                          "token whether it is real, and each prompt needs one that is")
+        raise OptionError(f"real of shape {tuple(real.shape)} for tokens of shape {tuple(tokens.shape)}: it has to say of "
+                          "every token whether it is real, and each prompt needs one that is")
     plain = anatomy.plain_model(model)
     if plain.training:
         raise OptionError("the model is in training mode, in which dropout changes its attention; call model.eval() first")

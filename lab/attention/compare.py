@@ -147,10 +147,11 @@ def _crossing(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]
         if comparison.adapters > 1:  # with one adapter the order of rows stays
             entering = args[0] if args else kwargs["hidden_states"]
             if entering.shape[:2] != shape:
-                raise ModelUnsupported(f"{type(layer).__name__} takes a tensor of shape {tuple(entering.shape)} for a batch of "
-                                       f"{tuple(shape)} tokens, whose rows cannot be told apart; compare one adapter at a "
-                                       "time, or with decompose=False")
-            args, kwargs = _chosen(args, order, shape), {name: _chosen(value, order, shape) for name, value in kwargs.items()}
+                raise ModelUnsupported(f"{type(layer).__name__} takes a tensor of shape {tuple(entering.shape)} for "
+                                       f"{shape[0]} rows of {shape[1]} tokens, which cannot be told apart in it; compare one "
+                                       "adapter at a time, or with decompose=False")
+            args = _chosen(args, order, shape)
+            kwargs = {name: _chosen(value, order, shape) for name, value in kwargs.items()}
         usual = rows.names
         rows.names, comparison.crossing = exchanged, True
         try:

@@ -56,7 +56,7 @@ def between(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     gap = (one - other).abs()
     smaller = torch.exp(-gap)
     tilt = -torch.expm1(-gap) / (1 + smaller)
-    near = tilt * gap + torch.log1p(-tilt * tilt)  # cancels where δ is large; the same without δ - δ cancels where it is small
+    near = tilt * gap + torch.log1p(-tilt * tilt)  # loses digits where δ is large, and `far`, which is the same, where small
     far = math.log(4) - 2 * (smaller * gap / (1 + smaller) + torch.log1p(smaller))
     middle = torch.maximum(one, other).exp() * (1 + smaller) / 2
     return (middle * torch.where(gap < 1, near, far) / 2).clamp(min=0)

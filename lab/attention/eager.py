@@ -26,18 +26,20 @@ def listen_eagerly(plain: Any, layers: Iterable[int], receive: Callable[[int, An
         ModelUnsupported: A layer's attention returns no weights of shape [B, H, Q, K].
     """
     counted: dict[int, int] = {}
-    real: list[torch.Tensor | None] = [None]
+    real: torch.Tensor | None = None
+    length = 0
 
     def ask(module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        mask = kwargs.get("attention_mask")
-        real[0] = None if mask is None or bool(mask.all()) else mask.bool()
+        nonlocal real, length
+        mask, length = kwargs.get("attention_mask"), kwargs["input_ids"].shape[1]
+        real = None if mask is None or bool(mask.all()) else mask.bool()
         return args, {**kwargs, "output_attentions": True}
 
     def take(layer: int) -> Callable:
         def hook(module: Any, args: tuple, output: Any) -> Any:
-            place = _place_of_weights(module, output)
+            place = _place_of_weights(module, output, length)
             weights = output[place].detach()
-            receive(layer, Weights(weights, seen_in(weights, real[0])))
+            receive(layer, Weights(weights, seen_in(weights, real)))
             counted[layer] = counted.get(layer, 0) + 1
             return type(output)((*output[:place], None, *output[place + 1:]))
         return hook
@@ -53,9 +55,9 @@ def listen_eagerly(plain: Any, layers: Iterable[int], receive: Callable[[int, An
             handle.remove()
 
 
-def _place_of_weights(module: Any, output: Any) -> int:
+def _place_of_weights(module: Any, output: Any, length: int) -> int:
     found = [place for place, part in enumerate(output if isinstance(output, tuple | list) else ())
-             if isinstance(part, torch.Tensor) and part.dim() == 4 and part.shape[2] == part.shape[3]]
+             if isinstance(part, torch.Tensor) and part.shape[2:] == (length, length)]
     if len(found) != 1:
         raise ModelUnsupported(f"{type(module).__name__} neither goes through Transformers' attention interface nor returns "
                                "its attention weights; its attention cannot be measured")

@@ -63,23 +63,27 @@ def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Ten
     """
     listening = _listening.get()
     assert listening is not None, "this attention function runs only inside `listen`"
-    unknown = [name for name, value in more.items() if isinstance(value, torch.Tensor) and name not in _TAKEN_IN]
-    if unknown:
-        raise ModelUnsupported(f"{type(module).__name__} attends by {', '.join(unknown)} as well, which the lab does not know; "
-                               "its attention cannot be measured")
-    if not isinstance(attention_mask, Visibility):
-        raise ModelUnsupported(f"{type(module).__name__} gets {type(attention_mask).__name__} for an attention mask, and not "
-                               "the one that the lab made; its attention cannot be measured")
-    if (query.shape[2], key.shape[2]) != (attention_mask.queries, attention_mask.keys):
-        raise ModelUnsupported(f"{type(module).__name__} attends from {query.shape[2]} queries to {key.shape[2]} keys under a "
-                               f"mask of {attention_mask.queries} and {attention_mask.keys}; its attention cannot be measured")
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     layer = listening.layers.get(id(module))
-    if layer is None:
-        raise ModelUnsupported(f"{type(module).__name__} attends outside the model's layers; its attention cannot be measured")
+    problem = _problem(query, key, attention_mask, more)
+    if layer is None or problem:
+        raise ModelUnsupported(f"{type(module).__name__} {problem or 'attends outside the layers'}; its attention cannot be "
+                               "measured")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     output = listening.receive(layer, Heads(query, key, value, scale, attention_mask, softcap, s_aux))
     listening.reported[layer] = listening.reported.get(layer, 0) + 1
     return output.to(query.dtype), None
+
+
+def _problem(query: torch.Tensor, key: torch.Tensor, mask: Any, more: dict[str, Any]) -> str:
+    """What keeps the lab from reading an attention; empty if nothing does."""
+    unknown = [name for name, value in more.items() if isinstance(value, torch.Tensor) and name not in _TAKEN_IN]
+    if unknown:
+        return f"attends by {', '.join(unknown)} as well, which the lab does not know"
+    if not isinstance(mask, Visibility):
+        return f"gets {type(mask).__name__} for an attention mask, and not the one that the lab made"
+    if (query.shape[2], key.shape[2]) != (mask.queries, mask.keys):
+        return f"attends from {query.shape[2]} queries to {key.shape[2]} keys under a mask of {mask.queries} by {mask.keys}"
+    return ""
 
 
 def routes(model: Any) -> bool:
@@ -112,7 +116,7 @@ def routes(model: Any) -> bool:
         times = listening.reported.get(layer, 0)
         if times != 1:
             raise ModelUnsupported(f"layer {layer} of {type(plain).__name__} attended {times} times in one forward pass; "
-                                   "each layer with attention has to exactly once, or its heads have no pattern of their own")
+                                   "each attention layer has to exactly once, or its heads have no pattern of their own")
     return True
 
 
@@ -125,7 +129,7 @@ def attention_layers(model: Any) -> list[int]:
     found = [index for index, layer in enumerate(anatomy.layers(model))
              if any(getattr(layer, name, None) is not None for name in anatomy.SOFTMAX_ATTENTION)]
     if not found:
-        raise ModelUnsupported(f"{type(anatomy.plain_model(model)).__name__}: none of its layers has softmax attention under "
+        raise ModelUnsupported(f"{type(anatomy.plain_model(model)).__name__}: no layer of it has softmax attention under "
                                f"{', '.join(anatomy.SOFTMAX_ATTENTION)}")
     return found
 

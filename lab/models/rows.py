@@ -44,7 +44,11 @@ def adapter_rows(model: Any, names: Sequence[str]) -> Iterator[Rows]:
     """
     from peft.tuners.lora.layer import LoraLayer
 
-    layers = {path: module for path, module in model.named_modules() if isinstance(module, LoraLayer)}
+    layers: dict[str, Any] = {path: module for path, module in model.named_modules() if isinstance(module, LoraLayer)}
+    for path, layer in layers.items():
+        if layer.merged or layer.disable_adapters:
+            state, undo = ("merged", "unmerge_adapter") if layer.merged else ("disabled", "enable_adapter_layers")
+            raise ModelUnsupported(f"{path}: adapters are {state}, so that rows cannot differ; call model.{undo}() first")
     for name in sorted(set(names) - {BASE}):
         _check(model, layers, name)
     rows = Rows(names)
@@ -58,25 +62,22 @@ def adapter_rows(model: Any, names: Sequence[str]) -> Iterator[Rows]:
 
 def _check(model: Any, layers: Mapping[str, Any], name: str) -> None:
     """Raises ModelUnsupported if rows of this adapter would not go through it, and through nothing else of it."""
+    from peft.tuners.lora.layer import ParamWrapper
+
     adapted = {path: layer for path, layer in layers.items() if name in {*layer.lora_A, *layer.lora_embedding_A}}
     if not adapted:
         there = {other for layer in layers.values() for other in (*layer.lora_A, *layer.lora_embedding_A)}
         raise ModelUnsupported(f"adapter {name} is not on this model, or adapts no linear layer of it; there are "
                                f"{', '.join(sorted(there)) or 'none'}")
-    from peft.tuners.lora.layer import ParamWrapper
-
     config = model.peft_config[name]
-    if config.use_dora:
-        raise ModelUnsupported(f"adapter {name} uses DoRA, which PEFT cannot switch per row; compare its merged model")
     besides = {"modules_to_save": config.modules_to_save, "trainable_token_indices": config.trainable_token_indices,
                "bias": None if config.bias == "none" else config.bias}
-    if changed := {key: value for key, value in besides.items() if value}:
-        raise ModelUnsupported(f"adapter {name} changes more than low-rank updates "
-                               f"({', '.join(f'{key}={value}' for key, value in changed.items())}), which PEFT does not "
+    if changed := ", ".join(f"{key}={value}" for key, value in besides.items() if value):
+        raise ModelUnsupported(f"adapter {name} changes more than its low-rank updates ({changed}), which PEFT does not "
                                "switch per row; compare its merged model")
     for path, layer in adapted.items():
         if isinstance(layer, ParamWrapper) or "experts" in path.split("."):
             raise ModelUnsupported(f"adapter {name} adapts {path}: {_MIXED}")
-        if layer.merged or layer.disable_adapters:
-            state, undo = ("merged", "unmerge_adapter") if layer.merged else ("disabled", "enable_adapter_layers")
-            raise ModelUnsupported(f"{path}: adapters are {state}, so that rows cannot differ; call model.{undo}() first")
+        if variant := layer.lora_variant.get(name):
+            raise ModelUnsupported(f"adapter {name} is a {type(variant).__name__} and no plain LoRA, which PEFT cannot switch "
+                                   "per row; compare its merged model")
