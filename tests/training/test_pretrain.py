@@ -127,6 +127,10 @@ def test_the_shipped_weights_pass_their_bars(shipped):
         assert found[category].share > found[category].chance
 
 
+def test_the_shipped_weights_copy_any_tokens(shipped):
+    assert random_copy(*shipped, 100).share >= 0.97
+
+
 def test_the_shipped_model_is_small_and_in_bfloat16(shipped):
     from safetensors import safe_open
 
