@@ -1,6 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
+import torch
 
+from benchmarks import attention_null
+from lab.adapters.haar import draw
+from lab.adapters.spectra import spectra
 from lab.errors import ModelUnsupported, OptionError
 from lab.evaluation.family_wise import DEFAULT_DRAWS, MINIMUM_DRAWS, family_wise, level
 
@@ -121,3 +127,26 @@ def test_what_is_not_finite_names_its_head(where, name):
 def test_shapes_that_do_not_belong_together_are_refused():
     with pytest.raises(ValueError, match=r"null draws have shape \(39, 2, 3\), the observed change \(5, 2, 3\)"):
         family_wise(np.ones((5, 2, 3)), np.ones((39, 2, 3)))
+
+
+@pytest.fixture(scope="module")
+def bench():
+    torch.set_num_threads(1)
+    return attention_null.bench()
+
+
+def test_adapters_drawn_from_the_null_are_seldom_called_on_a_real_model(bench):
+    """A few of the 400 comparisons that benchmarks/attention_null.py counts; 0.6 of 24 calls are expected."""
+    rows = attention_null.false_calls(bench, 12, MINIMUM_DRAWS, itertools.count(10**6))
+    assert np.sum(rows, axis=0)[:2].sum() <= 4
+
+
+def test_an_update_larger_than_its_draws_is_called_on_a_real_model(bench):
+    attention_null.observe_draw(bench, torch.Generator().manual_seed(0), itertools.count(2 * 10**6))
+    values = {name: each / 5 for name, each in spectra(bench.model, "observed").items()}
+    null = []
+    for seed in range(MINIMUM_DRAWS):
+        draw(bench.model, "observed", "null", seed, values)
+        null.append(bench.change("null"))
+    test = family_wise(bench.change("observed"), np.stack(null))
+    assert test.changed.mean() > 0.5 and test.global_p == 1 / 40
