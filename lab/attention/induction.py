@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from lab.attention.batch import forward, inputs
+from lab.attention.heads import Block
 from lab.attention.measure import stacked
 from lab.attention.narrowed import narrowed
 from lab.attention.per_query import per_query
@@ -86,21 +87,23 @@ def _on_targets(pattern: Pattern, copy: int) -> tuple[torch.Tensor, torch.Tensor
     part = narrowed(pattern, copy, 2 * copy - 1)
     masses, references, seen = [], [], []
     for block in part.log_probabilities():
-        visible = _visible(part, block.first, block.last)  # B q k
+        visible = _visible(part, block)
         query = torch.arange(block.last - block.first, device=visible.device)
         target = query + block.first + 1 - block.low
-        inside = target.clamp(min=0)  # a window may begin behind it
-        found = visible[:, query, inside] & (target >= 0)
+        inside = target.clamp(0, block.high - block.low - 1)  # a window may begin behind it
+        found = visible[:, query, inside] & (target == inside)
         masses.append(block.scores[:, :, query, inside].exp().double() * found[:, None])
         references.append(found / visible.sum(-1).double())
         seen.append(found)
     return torch.cat(masses, dim=2), torch.cat(references, dim=1), torch.cat(seen, dim=1)
 
 
-def _visible(pattern: Pattern, first: int, last: int) -> torch.Tensor:
-    """Whether queries first … last-1 see the keys of their block: [B, q, k]."""
-    low, high, start, mask = pattern.visibility.block(first, last)
-    visible = torch.ones(pattern.shape[0], last - first, high - low, dtype=torch.bool, device=pattern.like.device)
+def _visible(pattern: Pattern, block: Block) -> torch.Tensor:
+    """Whether the queries of a block see its keys: [B, q, k]."""
+    low, high, start, mask = pattern.visibility.block(block.first, block.last)
+    visible = torch.zeros(pattern.shape[0], block.last - block.first, block.high - block.low, dtype=torch.bool,
+                          device=block.scores.device)
+    visible[..., low - block.low:high - block.low] = True
     if mask is not None:
-        visible[..., start - low:] = mask[:, 0]
+        visible[..., start - block.low:high - block.low] = mask[:, 0]
     return visible

@@ -27,7 +27,7 @@ def dense(name, layer, weights, copy):
     return sum(weights[:, query, query - copy + 1] for query in queries) / len(queries) - uniform, uniform
 
 
-@pytest.mark.parametrize("copy", [5, 20])
+@pytest.mark.parametrize("copy", [5, 8, 20])
 @pytest.mark.parametrize("name", ["llama", "mistral", "gemma2", "gpt2", "gpt_oss", "llama4", "bloom", "gpt_neo"])
 def test_scores_are_those_of_float64_weights(name, copy, monkeypatch):
     monkeypatch.setattr("lab.attention.heads._CPU_BYTES", 0)  # blocks of 16 queries
