@@ -95,9 +95,10 @@ def _shares(weights: torch.Tensor, visibility: Visibility, tokens: torch.Tensor,
     """Weight on the first key, the recent keys, the previous key and the duplicates, each [B, H, q]."""
     batch, heads, count, width = weights.shape
     query = torch.arange(first, first + count, device=weights.device)
-    start = (visibility.first_keys - low).clamp(min=0)
-    on_first = weights.gather(3, start.view(-1, 1, 1, 1).expand(-1, heads, count, 1))[..., 0]
-    on_first = on_first * (visibility.first_keys >= low).view(-1, 1, 1)
+    start = visibility.first_keys - low
+    inside = start.clamp(min=0, max=width - 1)  # the first real key may lie before a window, or behind a block of padding
+    on_first = weights.gather(3, inside.view(-1, 1, 1, 1).expand(-1, heads, count, 1))[..., 0]
+    on_first = on_first * (start == inside).view(-1, 1, 1)
     near = max(0, first - recent + 1 - low)
     key = torch.arange(near + low, low + width, device=weights.device)
     on_recent = (weights[..., near:] * (key > query[:, None] - recent)).sum(-1)
