@@ -109,12 +109,12 @@ def test_change_is_concentrated():
 
 def test_draws_from_the_null_support_nothing():
     counts = Counter()
-    for seed in range(10, 20):
+    for seed in range(10, 16):
         found = verdicts(of(change(seed), seeds=[change(seed), change(seed + 50)]))
         counts.update((v.name, v.outcome) for v in found)
-    assert counts["most_heads_unchanged", "supported"] == 10
+    assert counts["most_heads_unchanged", "supported"] == 6
     for name in ("later_layers_change_more", "change_is_concentrated", "reproducible_over_seeds"):
-        assert counts[name, "undecided"] >= 7, counts  # 9.5 of 10 expected
+        assert counts[name, "undecided"] >= 4, counts  # 5.7 of 6 expected
 
 
 def test_a_run_that_changed_nothing_supports_nothing():
