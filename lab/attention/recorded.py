@@ -21,7 +21,6 @@ def write(folder: Path, layer: int, pattern: Pattern, output: torch.Tensor, ente
         output: [B, Q, H, dv], of its heads.
         entering: [B, T, D], the residual stream before it.
     """
-    numbers = {} if isinstance(pattern, Weights) else {"scale": pattern.scale, "softcap": pattern.softcap}
     tensors = {"output": output, "entering": entering}
     if isinstance(pattern, Weights):
         tensors["weights"] = pattern.weights
@@ -29,8 +28,7 @@ def write(folder: Path, layer: int, pattern: Pattern, output: torch.Tensor, ente
         tensors |= {"queries": pattern.queries, "keys": pattern.keys}
         if pattern.sink is not None:
             tensors["sink"] = pattern.sink
-    about = {"window": pattern.visibility.window, **numbers}
-    save(_file(folder, layer), tensors, {name: json.dumps(value) for name, value in about.items()})
+    save(_file(folder, layer), tensors, {name: json.dumps(value) for name, value in _numbers(pattern).items()})
 
 
 def save(file: Path, tensors: dict[str, torch.Tensor], about: dict[str, str] | None = None) -> None:
@@ -54,20 +52,21 @@ def read(folder: Path, layer: int, second: Pattern) -> tuple[Pattern, torch.Tens
     Args:
         folder: Where it was written.
         layer: Its index.
-        second: The same layer of another model on the same tokens, which lends its mask.
+        second: The same layer of another model on the same tokens, which lends its mask and scale.
 
     Raises:
-        ModelUnsupported: The two layers have different windows.
+        ModelUnsupported: The two layers have different windows, scales or soft-caps.
     """
     held, about = _load(folder, layer, second.like.device, "queries", "keys", "sink", "weights", "output")
-    window = about.pop("window")
-    if window != second.visibility.window:
-        raise ModelUnsupported(f"layer {layer}: a window of {window} in the recorded model, of {second.visibility.window} "
-                               "in this one; only models whose queries see the same keys can be compared")
+    for name, value in _numbers(second).items():
+        if value != about[name]:
+            raise ModelUnsupported(f"layer {layer}: {name} {about[name]} in the recorded model, {value} in this one; only "
+                                   "models whose attention follows the same rule can be compared")
     if "weights" in held:
         return Weights(held["weights"], second.visibility), held["output"]
-    return Heads(held["queries"], held["keys"], held["keys"][..., :0], visibility=second.visibility, sink=held.get("sink"),
-                 **about), held["output"]
+    assert isinstance(second, Heads)
+    return Heads(held["queries"], held["keys"], held["keys"][..., :0], second.scale, second.visibility, second.softcap,
+                 held.get("sink")), held["output"]
 
 
 def read_entering(folder: Path, layer: int, device: torch.device) -> torch.Tensor:
@@ -79,6 +78,12 @@ def read_entering(folder: Path, layer: int, device: torch.device) -> torch.Tenso
         device: Where to.
     """
     return _load(folder, layer, device, "entering")[0]["entering"]
+
+
+def _numbers(pattern: Pattern) -> dict[str, float | None]:
+    if isinstance(pattern, Weights):
+        return {}
+    return {"window": pattern.visibility.window, "scale": pattern.scale, "softcap": pattern.softcap}
 
 
 def _load(folder: Path, layer: int, device: torch.device, *names: str) -> tuple[dict[str, torch.Tensor], dict]:

@@ -156,9 +156,18 @@ def test_models_that_cannot_be_compared_head_by_head_are_refused(other, message,
         against(model, tmp_path, TOKENS)
 
 
-def test_windows_have_to_agree(tmp_path):
+def test_windows_scales_and_caps_have_to_agree(tmp_path):
     model = copy.deepcopy(reference.model("mistral"))
-    record(model, TOKENS, None, tmp_path)
+    record(model, TOKENS, None, tmp_path / "mistral")
     model.config.sliding_window = reference.WINDOW + 1
-    with pytest.raises(ModelUnsupported, match="layer 0: a window of 7 in the recorded model, of 8 in this one"):
-        against(model, tmp_path, TOKENS)
+    with pytest.raises(ModelUnsupported, match="layer 0: window 7 in the recorded model, 8 in this one; only models whose"):
+        against(model, tmp_path / "mistral", TOKENS)
+    model = copy.deepcopy(reference.model("gemma2"))
+    record(model, TOKENS, None, tmp_path / "gemma2")
+    attention = anatomy.attention(anatomy.layers(model)[1])
+    attention.attn_logit_softcapping = 3.0
+    with pytest.raises(ModelUnsupported, match="layer 1: softcap 2.0 in the recorded model, 3.0 in this one"):
+        against(model, tmp_path / "gemma2", TOKENS)
+    attention.attn_logit_softcapping, attention.scaling = 2.0, 0.5
+    with pytest.raises(ModelUnsupported, match="layer 1: scale 0.25 in the recorded model, 0.5 in this one"):
+        against(model, tmp_path / "gemma2", TOKENS)
