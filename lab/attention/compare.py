@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lab.attention.batch import forward, inputs
-from lab.attention.divergence import divergence
+from lab.attention.divergence import divergence, with_total
 from lab.attention.measure import RECENT, Collector, stacked
 from lab.attention.routing import Pattern, attention_layers, listen, routes
 from lab.attention.visibility import Visibility
@@ -62,20 +62,21 @@ class _Comparison:
         if self.crossing:  # base input with tuned weights in the first half of its rows, the other way in the second
             self.crossed = pattern
             raise _Enough
-        output = self.collector.take(layer, pattern)
+        measured = self.collector.take(layer, pattern)
+        pattern = with_total(pattern, measured.log_total)
         base, tuned = self.base_rows(), self.tuned_rows()
         both = pattern.of_rows(base), pattern.of_rows(tuned)
         self._keep("divergence", layer, divergence(*both))
-        self._keep("output_change", layer, _relative_change(output, base, tuned, pattern.visibility.real_queries))
+        self._keep("output_change", layer, _relative_change(measured.output, base, tuned, pattern.visibility.real_queries))
         if self.crossed is not None:
             # pairs see the same keys; a pattern of weights could not tell padding in rows of another order
-            crossed = replace(self.crossed, visibility=pattern.visibility.of_rows(torch.cat([base, tuned])))
+            crossed = replace(with_total(self.crossed), visibility=pattern.visibility.of_rows(torch.cat([base, tuned])))
             half = torch.arange(len(base), device=base.device)
             swapped = crossed.of_rows(half), crossed.of_rows(half + len(base))
             self._keep("direct", layer, (divergence(both[0], swapped[0]) + divergence(swapped[1], both[1])) / 2)
             self._keep("inherited", layer, (divergence(both[0], swapped[1]) + divergence(swapped[0], both[1])) / 2)
             self.crossed = None
-        return output
+        return measured.output
 
     def base_rows(self) -> torch.Tensor:
         """[A·P], the base's row of each pair."""

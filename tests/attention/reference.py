@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 WIDTH, HEADS, GROUPS, VOCABULARY, LENGTH, RECENT = 64, 4, 2, 50, 40, 6
 WINDOW, CHUNK, CAP, CAPPED = 7, 12, 2.0, "gemma2"
-_COMMON = {"vocab_size": VOCABULARY, "hidden_size": WIDTH, "intermediate_size": 96, "num_hidden_layers": 2,
+COMMON = {"vocab_size": VOCABULARY, "hidden_size": WIDTH, "intermediate_size": 96, "num_hidden_layers": 2,
            "num_attention_heads": HEADS, "num_key_value_heads": GROUPS, "max_position_embeddings": 64, "pad_token_id": 0,
            "bos_token_id": 1, "eos_token_id": 2}
 _EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
@@ -22,7 +22,7 @@ _GPT2 = {"vocab_size": VOCABULARY, "n_embd": WIDTH, "n_layer": 2, "n_head": HEAD
          "bos_token_id": 1, "eos_token_id": 2}
 _SLIDING = {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"]}
 
-CONFIGURATIONS = {  # name: Transformers' model type, what differs from _COMMON
+CONFIGURATIONS = {  # name: Transformers' model type, what differs from COMMON
     "llama": ("llama", {}),
     "qwen2": ("qwen2", {}),
     "qwen3": ("qwen3", {"head_dim": 16}),
@@ -70,7 +70,7 @@ def model(name):
     from transformers import AutoConfig, AutoModelForCausalLM
 
     kind, changes = CONFIGURATIONS[name]
-    config = AutoConfig.for_model(kind, **{**_COMMON, **changes})
+    config = AutoConfig.for_model(kind, **{**COMMON, **changes})
     torch.manual_seed(sum(map(ord, name)))
     made = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
