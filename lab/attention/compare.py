@@ -149,8 +149,8 @@ def _crossing(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]
             entering = args[0] if args else kwargs["hidden_states"]
             if entering.shape[:2] != shape:
                 raise ModelUnsupported(f"{type(layer).__name__} takes a tensor of shape {tuple(entering.shape)} for "
-                                       f"{shape[0]} rows of {shape[1]} tokens, which cannot be told apart in it; compare one "
-                                       "adapter at a time, or with decompose=False")
+                                       f"{shape[0]} rows of {shape[1]} tokens, which cannot be told apart in it; compare "
+                                       "one adapter at a time, or with decompose=False")
             args = _chosen(args, order, shape)
             kwargs = {name: _chosen(value, order, shape) for name, value in kwargs.items()}
         usual = rows.names

@@ -1,6 +1,7 @@
 """How far two attention patterns lie apart: the Jensen–Shannon divergence, exactly and by blocks."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -25,6 +26,20 @@ def divergence(one: Heads | Weights, other: Heads | Weights) -> torch.Tensor:
         each = kernels.divergence(one, other).double()
         return torch.where(real[:, None], each, 0).sum(-1) / real.sum(-1, keepdim=True)
     return by_blocks(one, other)
+
+
+def with_total(pattern: Heads | Weights, log_total: torch.Tensor | None = None) -> Heads | Weights:
+    """The pattern with the logsumexp of its scores, which the kernels need of each side and would else work out each time.
+
+    Args:
+        pattern: Of a layer.
+        log_total: [B, H, Q], where it is known already.
+    """
+    from lab.attention import kernels
+
+    if not isinstance(pattern, Heads) or not kernels.fits(pattern):
+        return pattern
+    return replace(pattern, log_total=kernels.log_total(pattern) if log_total is None else log_total)
 
 
 def by_blocks(one: Heads | Weights, other: Heads | Weights) -> torch.Tensor:

@@ -14,11 +14,16 @@ from lab.attention.divergence import between
 from lab.attention.heads import Heads
 from lab.attention.per_query import PerQuery
 
+# queries and keys of a tile, warps, and stages of its pipeline; wide heads and float32 need the registers
+SHAPES = {"attend": (128, 64, 8, 3), "attend wide": (64, 32, 4, 2),
+          "diverge": (128, 64, 8, 2), "diverge wide": (64, 32, 4, 2)}
+
 
 def fits(heads: Any) -> bool:
     """Whether these kernels can take a layer: on CUDA, causal or in a window, each row's padding at its ends only."""
     return (isinstance(heads, Heads) and heads.queries.is_cuda and heads.visibility.rule is None
             and heads.queries.dtype in (torch.float32, torch.bfloat16, torch.float16)
+            and (heads.queries.element_size() < 4 or max(heads.queries.shape[-1], heads.value_width) <= 128)  # registers
             and heads.visibility.padded_at_ends and importlib.util.find_spec("triton") is not None)
 
 
@@ -66,13 +71,14 @@ def divergence(one: Heads, other: Heads) -> torch.Tensor:
     totals = [_log_mass(heads) for heads in (one, other)]
     found = torch.empty(one.shape[:3], dtype=torch.float32, device=one.queries.device)
     batch, count, length, width = one.queries.shape
-    rows, columns = (64, 64) if one.queries.dtype == torch.float32 else (128, 64)
+    wide = width > 128 or one.queries.dtype == torch.float32
+    rows, columns, warps, stages = SHAPES["diverge wide" if wide else "diverge"]
     _kernels()[1][(triton.cdiv(length, rows), batch * count)](
         one.queries, one.keys, other.queries, other.keys, *totals, found, one.visibility.first_keys,
         *one.queries.stride(), *one.keys.stride(), *other.queries.stride(), *other.keys.stride(),
         count, length, count // one.keys.shape[1], one.visibility.window or 0, one.scale, one.softcap or 0.0,
         D=width, PADDED=max(16, triton.next_power_of_2(width)), CAPPED=one.softcap is not None, M=rows, N=columns,
-        PRECISION=_precision(one.queries), num_warps=8, num_stages=2)
+        PRECISION=_precision(one.queries), num_warps=warps, num_stages=stages)
     if one.sink is not None and other.sink is not None:
         one_sink, other_sink = one.sink.float()[None, :, None], other.sink.float()[None, :, None]
         found += between(one_sink - totals[0], other_sink - totals[1])
@@ -92,7 +98,7 @@ def _attend(heads: Heads, tokens: torch.Tensor | None, recent: int, output: torc
     batch, count, length, width = heads.queries.shape
     values = heads.values if output is not None else heads.keys
     wide = max(width, values.shape[-1]) > 128 or heads.queries.dtype == torch.float32
-    rows, columns, warps, stages = (64, 32, 4, 2) if wide else (128, 64, 8, 3)
+    rows, columns, warps, stages = SHAPES["attend wide" if wide else "attend"]
     given = tokens.int().contiguous() if tokens is not None else heads.visibility.first_keys.int()
     _kernels()[0][(triton.cdiv(length, rows), batch * count)](
         heads.queries, heads.keys, values, output if output is not None else numbers, numbers, given,

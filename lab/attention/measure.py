@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from lab.attention.batch import forward, inputs
-from lab.attention.per_query import per_query
+from lab.attention.per_query import PerQuery, per_query
 from lab.attention.routing import Pattern, listen, routes
 from lab.attention.seen import Seen, seen
 from lab.attention.statistics import STATISTICS, statistics, uniform
@@ -44,12 +44,12 @@ class Collector:
         self._found: dict[int, tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]] = {}
         self._counts: list[tuple[Any, Seen]] = []
 
-    def take(self, layer: int, pattern: Pattern) -> torch.Tensor:
-        """Keeps a layer's statistics and returns its output [B, Q, H, dv]."""
+    def take(self, layer: int, pattern: Pattern) -> PerQuery:
+        """Keeps a layer's statistics and returns what they were made from."""
         measured = per_query(pattern, self.tokens, self.recent)
         counts = self._seen(pattern)
         self._found[layer] = statistics(measured, counts), uniform(counts)
-        return measured.output
+        return measured
 
     def _seen(self, pattern: Pattern) -> Seen:
         """The counts of a kind of layer, made once: layers of a kind share one mask."""
@@ -102,6 +102,7 @@ def measure(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = None, 
     """
     given = inputs(model, tokens, real)
     collector = Collector(anatomy.n_layers(model), given["input_ids"], recent)
-    with listen(model, collector.take, routed=routes(model) if routed is None else routed):
+    routed = routes(model) if routed is None else routed
+    with listen(model, lambda layer, pattern: collector.take(layer, pattern).output, routed=routed):
         logits = forward(model, given, keep_logits=keep_logits)
     return Measured(*collector.gathered(), logits if keep_logits else None)

@@ -53,7 +53,7 @@ def record(model: Any, tokens: torch.Tensor, real: torch.Tensor | None, folder: 
     entering: dict[int, torch.Tensor] = {}
 
     def take(layer: int, pattern: Pattern) -> torch.Tensor:
-        output = collector.take(layer, pattern)
+        output = collector.take(layer, pattern).output
         recorded.write(folder, layer, pattern, output, entering.pop(layer))
         return output
 
@@ -143,7 +143,7 @@ class _Comparison:
         if self.crossing:
             self.crossed = pattern
             raise _Enough
-        output = self.collector.take(layer, pattern)
+        output = self.collector.take(layer, pattern).output
         base, before = recorded.read(self.folder, layer, pattern)
         self.found["divergence"][layer] = divergence(base, pattern)
         self.found["output_change"][layer] = relative_change(before, output, pattern.visibility.real_queries)
