@@ -10,7 +10,9 @@ import torch
 from lab.attention.batch import forward, inputs
 from lab.attention.divergence import divergence, with_total
 from lab.attention.measure import RECENT, Collector, stacked
+from lab.attention.output_change import relative_change
 from lab.attention.routing import Pattern, attention_layers, listen, routes
+from lab.attention.together import together
 from lab.attention.visibility import Visibility
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
@@ -67,7 +69,8 @@ class _Comparison:
         base, tuned = self.base_rows(), self.tuned_rows()
         both = pattern.of_rows(base), pattern.of_rows(tuned)
         self._keep("divergence", layer, divergence(*both))
-        self._keep("output_change", layer, _relative_change(measured.output, base, tuned, pattern.visibility.real_queries))
+        self._keep("output_change", layer, relative_change(measured.output[base], measured.output[tuned],
+                                                           both[0].visibility.real_queries))
         if self.crossed is not None:
             # pairs see the same keys; a pattern of weights could not tell padding in rows of another order
             crossed = replace(with_total(self.crossed), visibility=pattern.visibility.of_rows(torch.cat([base, tuned])))
@@ -119,11 +122,11 @@ def compare(model: Any, adapters: Sequence[str], tokens: torch.Tensor, real: tor
     """
     if not adapters:
         raise OptionError("no adapter is named; name at least one to compare with the base")
-    prompts, copies = len(tokens), 1 + len(adapters)
-    given = inputs(model, tokens.repeat(copies, 1), None if real is None else real.repeat(copies, 1))
+    prompts = len(tokens)
+    names, tokens, real = together(adapters, tokens, real)
+    given = inputs(model, tokens, real)
     routed = routes(model) if routed is None else routed
     comparison = _Comparison(anatomy.n_layers(model), given["input_ids"], prompts, recent)
-    names = [BASE] * prompts + [name for name in adapters for _ in range(prompts)]
     with contextlib.ExitStack() as around:
         rows = around.enter_context(adapter_rows(model, names))
         around.enter_context(listen(model, comparison.take, routed=routed))
@@ -192,17 +195,3 @@ def _chosen(value: Any, order: torch.Tensor, shape: torch.Size) -> Any:
     if value.dim() == 3 and len(value) % rows == 0 and value.shape[-1] == length:  # [B·H, 1, K], as in ALiBi
         return value.unflatten(0, (rows, -1))[order].flatten(0, 1)
     return value
-
-
-def _relative_change(output: torch.Tensor, base: torch.Tensor, tuned: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """‖tuned - base‖ / ‖base‖ of each head's output over real positions: [A·P, H], float64.
-
-    Args:
-        output: [B, Q, H, dv].
-        base: [A·P], rows of the base.
-        tuned: [A·P], rows of the adapters.
-        real: [B, Q] of bool.
-    """
-    own = torch.where(real[..., None, None], output, 0)
-    change = (own[tuned] - own[base]).double().square().sum(dim=(1, 3))
-    return (change / own[base].double().square().sum(dim=(1, 3))).sqrt()

@@ -79,5 +79,5 @@ def _check(model: Any, layers: Mapping[str, Any], name: str) -> None:
         if isinstance(layer, ParamWrapper) or "experts" in path.split("."):
             raise ModelUnsupported(f"adapter {name} adapts {path}: {_MIXED}")
         if variant := layer.lora_variant.get(name):
-            raise ModelUnsupported(f"adapter {name} is a {type(variant).__name__} and no plain LoRA, which PEFT cannot switch "
-                                   "per row; compare its merged model")
+            raise ModelUnsupported(f"adapter {name} is a {type(variant).__name__} and no plain LoRA, which PEFT cannot "
+                                   "switch per row; compare its merged model")

@@ -44,9 +44,8 @@ def test_equal_scores_give_the_uniform_reference(kind):
 
 
 def test_uniform_references_in_closed_form():
-    found = {name: float(value[0]) for name, value in uniform(seen(Visibility(4, 4, 1, None), torch.tensor([[7, 8, 7, 7]]), 2)
-                                                              ).items()}
-    assert found == pytest.approx({
+    found = uniform(seen(Visibility(4, 4, 1, None), torch.tensor([[7, 8, 7, 7]]), 2))
+    assert {name: float(value[0]) for name, value in found.items()} == pytest.approx({
         "entropy": math.log(24) / 4, "entropy_share": 1, "first_token": (1 / 2 + 1 / 3 + 1 / 4) / 3,
         "distance": (0 + 1 / 2 + 1 + 3 / 2) / 4, "recent": (1 + 1 + 2 / 3 + 2 / 4) / 4,
         "previous_token": (1 / 2 + 1 / 3 + 1 / 4) / 3, "duplicate_token": 0, "learned_sink": 0})

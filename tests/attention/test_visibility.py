@@ -45,8 +45,8 @@ def whole(visibility):
 def test_blocks_put_together_are_the_mask(kind, real):
     rule, more = RULES[kind]
     visibility = lazy_mask(3, LENGTH, LENGTH, mask_function=rule, attention_mask=real, **more)
-    expected = sdpa_mask(3, LENGTH, LENGTH, mask_function=rule, attention_mask=real, allow_is_causal_skip=False, **more)[:, 0]
-    rows = torch.tensor([2, 0, 2, 1])
+    expected = sdpa_mask(3, LENGTH, LENGTH, mask_function=rule, attention_mask=real, allow_is_causal_skip=False, **more)
+    expected, rows = expected[:, 0], torch.tensor([2, 0, 2, 1])
     assert torch.equal(whole(visibility), expected)
     assert torch.equal(whole(visibility.of_rows(rows)), expected[rows])
 
