@@ -84,7 +84,7 @@ def test_a_term_is_right_near_and_far(gap):
         p, q = one.double().exp(), other.double().exp()
         middle = (p + q) / 2
         expected = (torch.xlogy(p, p / middle) + torch.xlogy(q, q / middle)) / 2
-        torch.testing.assert_close(between(one, other).double(), expected, rtol=2e-5 if gap > 0.01 else 2e-3, atol=0)
+        torch.testing.assert_close(between(one, other).double(), expected, rtol=2e-6 + 2e-6 / gap, atol=0)
 
 
 def test_a_learned_sink_is_an_outcome():
