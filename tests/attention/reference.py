@@ -114,7 +114,7 @@ def widened(made):
 
 
 ADAPTERS = ("strong", "weak")
-_STRENGTH = {"strong": 0.1, "weak": 0.02, "none": 0.0}
+_STRENGTH = {"strong": 0.1, "weak": 0.02, "faint": 0.001, "none": 0.0}
 
 
 def with_adapters(made, names=ADAPTERS):
@@ -122,7 +122,7 @@ def with_adapters(made, names=ADAPTERS):
 
     Args:
         made: A model.
-        names: Of `strong`, `weak` and `none`, whose update is zero.
+        names: Of `strong`, `weak`, `faint`, and `none`, whose update is zero.
     """
     from peft import LoraConfig, get_peft_model
 

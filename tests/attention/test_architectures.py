@@ -70,6 +70,18 @@ def test_divergence_equals_that_of_separate_float64_forwards(name, padding):
                     assert float(expected.min()) > 1e-5, "the adapters have to change what is compared"
 
 
+@pytest.mark.parametrize("name", ["llama", "gpt_oss", "gemma2", "gpt_neo"])
+def test_faint_changes_keep_their_digits(name):
+    compared = compare(reference.with_adapters(reference.model(name), ("faint",)), ["faint"], ROWS)
+    double = reference.with_adapters(reference.exact(name), ("faint",))
+    with reference.under(double, "faint"):
+        weights = reference.run(double.get_base_model(), ROWS[0])[0]
+    base = reference.runs(name, tuple(ROWS[0].tolist()))[0]
+    expected = torch.stack([reference.divergence(*pair) for pair in zip(base, weights, strict=True)])
+    assert 1e-7 < float(expected.min()) < 1e-5
+    torch.testing.assert_close(compared.divergence[0, 0], expected, atol=1e-9, rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_references_are_worth_being_held_to(name):
     weights = reference.runs(name, tuple(ROWS[0].tolist()))[0]
