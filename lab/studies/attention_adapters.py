@@ -11,7 +11,17 @@ from lab.models.tuned import open_several
 from lab.studies import attention_figures as figures
 from lab.studies import attention_prompts, attention_shown, attention_tables, attention_verdicts
 from lab.studies.attention_changes import Changes, changes
-from lab.studies.attention_report import LIMITS, NOT_ROUTED, SEVERAL, facts, head_rows, in_words, summary, summary_row
+from lab.studies.attention_report import (
+    LIMITS,
+    NOT_ROUTED,
+    SEVERAL,
+    facts,
+    head_rows,
+    in_words,
+    layer_rows,
+    summary,
+    summary_row,
+)
 from lab.studies.attention_trained import Trained, alike_but_for_seed, by_rank, differences, placebo_command
 from lab.studies.closing import close
 from lab.tracking.report import Report, next_command, table
@@ -110,7 +120,7 @@ def _sections(found: Sequence[Changes], control: Changes | None, read: Sequence[
                         f"not trained like this run: {'; '.join(apart)}. What it shows is therefore no pure control."))
     sections = [("In words", "\n\n".join(words))]
     if len(found) == 1:
-        sections += [("By layer", table(attention_tables.layers(found[0]))),
+        sections += [("By layer", table(layer_rows(found[0]))),
                      ("By category of prompts", table(attention_tables.categories(found[0], read)))]
     return sections
 
@@ -139,5 +149,5 @@ def _next(config: Any, trained: Sequence[Trained], placebo: Trained | None) -> l
         commands.append(next_command("attention_compare", run_id=trained[0].capsule.run_id))
     train = placebo_command(trained[0]) if placebo is None else None
     if train is not None:
-        commands += [train, next_command("attention_compare", run_id=runs, placebo="RUN_ID_OF_THE_PLACEBO")]
+        commands += [train, next_command("attention_compare", run_id=runs, placebo="RUN_ID_OF_THE_PLACEBO@last")]
     return [*commands, next_command("attention", run_id=trained[0].capsule.run_id), next_command("ask", run_ids=runs)]

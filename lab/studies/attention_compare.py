@@ -15,8 +15,8 @@ class Config:
     run_id: tuple[str, ...] | None = option(None, "training run, or several on one base; a sweep's parent stands for its "
                                                   "children", required=True)
     model: str | None = option(None, "where the base lies, if no longer where training found it")
-    placebo: str | None = option(None, "run trained alike on dataset=embedded:placebo, to compare with; its last weights "
-                                       "count")
+    placebo: str | None = option(None, "run trained alike on dataset=embedded:placebo, to compare with; <id>@last for "
+                                       "weights of as many steps")
     prompts: tuple[str, ...] = option(("auto",), "auto (held_out, and world or, for other models, english), held_out (rows "
                                                  "that the runs held out), world, one of its categories, english, text, a "
                                                  "file, a dataset folder or a Hub id")

@@ -18,7 +18,7 @@ from lab.models.tuned import open_base, open_run
 from lab.studies import attention_figures as figures
 from lab.studies import attention_prompts, attention_shown, attention_tables, attention_verdicts
 from lab.studies.attention_changes import Changes
-from lab.studies.attention_report import LIMITS, facts, head_rows, in_words, summary
+from lab.studies.attention_report import LIMITS, facts, head_rows, in_words, layer_rows, summary
 from lab.studies.attention_rows import TOKENS_AT_ONCE, by_length, changes_of, in_order
 from lab.studies.attention_trained import Trained
 from lab.studies.closing import close
@@ -66,7 +66,7 @@ def compare_whole(run: Run, config: Any, trained: Trained, *, question: str) -> 
                        ("prompts", attention_tables.prompts(found, read))):
         run.table(name, rows)
     heads = attention_tables.order(found)[:config.shown] if named is None else named
-    sections = [("In words", in_words(found, several=False)), ("By layer", table(attention_tables.layers(found))),
+    sections = [("In words", in_words(found, several=False)), ("By layer", table(layer_rows(found))),
                 ("By category of prompts", table(attention_tables.categories(found, read)))]
     if heads:
         sections.append(_maps(run, config, trained, found, read, heads, tuned, routed))

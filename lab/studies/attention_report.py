@@ -9,7 +9,7 @@ from lab.data.prompts import Prompt
 from lab.models.loading import Base
 from lab.studies.attention_changes import Changes
 from lab.studies.attention_intervals import over_prompts
-from lab.studies.attention_tables import heads
+from lab.studies.attention_tables import heads, layers
 
 LIMITS = [
     "An attention weight is not importance: a head may attend elsewhere and pass on the same, or the same and pass on other "
@@ -27,6 +27,9 @@ NOT_ROUTED = ("This model does not route through Transformers' attention interfa
 SEVERAL = ["Verdicts on heads are about the first run; compare another one alone for its statistics, maps and page."]
 _SHORT = ("divergence (nats)", "95 % interval", "null mean (nats)", "ratio to the null", "adjusted p", "changed",
           "direct (nats)", "inherited (nats)", "output_change")
+_OF_LAYERS = ("layer", "divergence (nats)", "divergence 95 % interval", "divergence of the null (nats)", "direct (nats)",
+              "direct of the null (nats)", "inherited (nats)", "inherited of the null (nats)", "output_change",
+              "heads changed")
 
 
 def facts(base: Base, read: Sequence[Prompt]) -> dict[str, Any]:
@@ -70,6 +73,11 @@ def head_rows(found: Changes) -> list[dict[str, Any]]:
     """Returns the heads as the report shows them, strongest first."""
     return [{"head": f"{row['layer']}.{row['head']}", **{name: row[name] for name in _SHORT if name in row}}
             for row in heads(found)]
+
+
+def layer_rows(found: Changes) -> list[dict[str, Any]]:
+    """Returns the layers as the report shows them."""
+    return [{name: row[name] for name in _OF_LAYERS if name in row} for row in layers(found)]
 
 
 def in_words(found: Changes, *, several: bool) -> str:

@@ -59,7 +59,7 @@ def fetch(run_ids: Sequence[str], placebo: str | None) -> tuple[list[Trained], T
 
     Args:
         run_ids: A sweep's parent stands for its children.
-        placebo: A run whose last weights count unless told otherwise, since training it longer makes nothing better.
+        placebo: Another run, on data with nothing to learn.
 
     Raises:
         OptionError: A run is given twice, whole models and adapters are mixed, or the placebo is no adapter.
@@ -73,7 +73,7 @@ def fetch(run_ids: Sequence[str], placebo: str | None) -> tuple[list[Trained], T
                           f"its base alone; type run_id={whole[0].run_id}")
     control = None
     if placebo is not None:
-        control = capsule.fetch(placebo if "@" in placebo else f"{placebo}@last")
+        control = capsule.fetch(placebo)
         if control.kind == "model" or whole:
             raise OptionError(f"placebo={placebo}: a placebo is an adapter beside an adapter, and run "
                               f"{(control if control.kind == 'model' else whole[0]).run_id} kept a whole model; leave it "
