@@ -102,7 +102,7 @@ class Heads:
         return scores
 
     def average(self, weights: torch.Tensor, low: int, high: int) -> torch.Tensor:
-        """Weighted sums of values, and in the last two columns of key positions and of ones.
+        """Weighted sums of values, and in the last two columns of the distances to the last key and of ones.
 
         Args:
             weights: [B, H, q, k] over keys low … high-1.
@@ -114,7 +114,8 @@ class Heads:
         groups = self.keys.shape[1]
         values = self.values[:, :, low:high].to(weights.dtype)
         extra = values.new_ones(batch, groups, high - low, 2)
-        extra[..., 0] = torch.arange(low, high, device=values.device)
+        # from the end: long contexts attend nearby, where a position would lose in float32 what its distance keeps
+        extra[..., 0] = torch.arange(high - low - 1, -1, -1, device=values.device)
         together = weights.reshape(batch, groups, -1, high - low) @ torch.cat([values, extra], dim=-1)
         return together.view(batch, heads, count, -1)
 

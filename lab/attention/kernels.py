@@ -15,8 +15,8 @@ from lab.attention.heads import Heads
 from lab.attention.per_query import PerQuery
 
 # queries and keys of a tile, warps, and stages of its pipeline; wide heads and float32 need the registers
-SHAPES = {"attend": (128, 64, 8, 3), "attend wide": (64, 32, 4, 2),
-          "diverge": (128, 64, 8, 2), "diverge wide": (64, 32, 4, 2)}
+SHAPES = {"attend": (64, 64, 4, 3), "attend wide": (64, 32, 4, 2),
+          "diverge": (64, 64, 4, 2), "diverge wide": (64, 32, 4, 2)}
 
 
 def fits(heads: Any) -> bool:
@@ -44,8 +44,8 @@ def per_query(heads: Heads, tokens: torch.Tensor, recent: int) -> PerQuery:
         sink = heads.log_sink(numbers[0]).exp()
         numbers[3:] *= 1 - sink
         output *= (1 - sink).transpose(1, 2)[..., None].to(output.dtype)
-    log_total, entropy, position, first, near, previous, duplicate = numbers.unbind()
-    return PerQuery(output, log_total, entropy, position, first, near, previous, duplicate, sink)
+    log_total, entropy, distance, first, near, previous, duplicate = numbers.unbind()
+    return PerQuery(output, log_total, entropy, distance, first, near, previous, duplicate, sink)
 
 
 def log_total(heads: Heads) -> torch.Tensor:

@@ -17,7 +17,7 @@ class PerQuery:
         output: [B, Q, H, dv], the layer's true output before its output projection; dv = 0 if it handed over no values.
         log_total: Logsumexp of the scores over visible keys, nats.
         entropy: Nats, over keys, given that a key and not a learned sink is attended.
-        position: Mean position of the attended key, given the same.
+        distance: Tokens back to the attended key, mean, given the same.
         first: Share on the row's first real key.
         recent: Share on the last w keys.
         previous: Share on the key just before.
@@ -28,7 +28,7 @@ class PerQuery:
     output: torch.Tensor
     log_total: torch.Tensor
     entropy: torch.Tensor
-    position: torch.Tensor
+    distance: torch.Tensor
     first: torch.Tensor
     recent: torch.Tensor
     previous: torch.Tensor
@@ -75,7 +75,8 @@ def by_blocks(heads: Heads | Weights, tokens: torch.Tensor, recent: int) -> PerQ
         output[:, first:last] = (summed[..., :width] / total[..., None]).transpose(1, 2)
         part = numbers[..., first:last]
         part[0] = total.log() + top[..., 0]
-        part[2] = summed[..., -2] / total
+        query = torch.arange(first, last, device=output.device)
+        part[2] = summed[..., -2] / total + (query - (high - 1))
         chosen = _shares(weights, heads.visibility, tokens, recent, first, low)
         for row, share in enumerate(chosen, start=3):
             part[row] = share / total
@@ -86,8 +87,8 @@ def by_blocks(heads: Heads | Weights, tokens: torch.Tensor, recent: int) -> PerQ
         sink = heads.log_sink(numbers[0]).exp()
         numbers[3:] *= 1 - sink
         output *= (1 - sink).transpose(1, 2)[..., None].to(output.dtype)
-    log_total, entropy, position, first_key, near, previous, duplicate = numbers.unbind()
-    return PerQuery(output, log_total, entropy, position, first_key, near, previous, duplicate, sink)
+    log_total, entropy, distance, first_key, near, previous, duplicate = numbers.unbind()
+    return PerQuery(output, log_total, entropy, distance, first_key, near, previous, duplicate, sink)
 
 
 def _shares(weights: torch.Tensor, visibility: Visibility, tokens: torch.Tensor, recent: int, first: int, low: int

@@ -23,12 +23,11 @@ def statistics(measured: PerQuery, counts: Seen) -> dict[str, torch.Tensor]:
         counts: What its queries see.
     """
     n = counts.keys[:, None].double()
-    at = torch.arange(counts.keys.shape[1], device=n.device)
     values = {
         "entropy": (measured.entropy, counts.real),
         "entropy_share": (measured.entropy / n.log(), counts.real & (counts.keys >= 2)),
         "first_token": (measured.first, counts.real & counts.first),
-        "distance": (at - measured.position, counts.real),
+        "distance": (measured.distance, counts.real),
         "recent": (measured.recent, counts.real),
         "previous_token": (measured.previous, counts.real & counts.previous),
         "duplicate_token": (measured.duplicate - counts.duplicates[:, None] / n, counts.real & (counts.duplicates > 0)),

@@ -124,7 +124,7 @@ def attend(queries, keys, values, output, numbers, tokens, starts,
     tl.store(at, (top + tl.log2(total)) * LN2, mask=there)
     if WHOLE:
         tl.store(at + plane, (tl.log2(total) - weighted / total) * LN2, mask=there)
-        tl.store(at + 2 * plane, query - distance / total, mask=there)
+        tl.store(at + 2 * plane, distance / total, mask=there)
         tl.store(at + 3 * plane, first / total, mask=there)
         tl.store(at + 4 * plane, near / total, mask=there)
         tl.store(at + 5 * plane, previous / total, mask=there)
@@ -144,13 +144,14 @@ def _between(a, b):
     """
     half = (a - b) * (0.5 * LN2)
     x = half * half
-    g = x * (1 - x * (0.5 - x * (2.0 / 9 - x * (17.0 / 180))))
+    p, q = tl.exp2(a), tl.exp2(b)
+    term = (p + q) * (0.25 * x * (1 - x * (0.5 - x * (2.0 / 9 - x * (17.0 / 180)))))
     if tl.max(tl.max(x, 1), 0) > 0.0625:
-        smaller = tl.exp2(-tl.abs(a - b))
-        delta = 2 * tl.abs(half)
-        far = delta * (1 - smaller) / (1 + smaller) - delta + 2 * LN2 * (1 - tl.log2(1 + smaller))
-        g = tl.where(x > 0.0625, far, g)
-    return (tl.exp2(a) + tl.exp2(b)) * g * 0.25
+        # m ((a + b) / 2 - log2 m) + (p - q) (a - b) / 4 with m = (p + q) / 2; far apart, it loses nothing that matters
+        middle = (p + q) * 0.5
+        far = middle * ((a + b) * 0.5 - tl.log2(tl.maximum(middle, 1e-37))) + 0.25 * ((p - q) * (a - b))
+        term = tl.where(x > 0.0625, tl.maximum(far, 0.0) * LN2, term)
+    return term
 
 
 @triton.jit

@@ -60,13 +60,13 @@ class Weights:
         return self.blocks()
 
     def average(self, weights: torch.Tensor, low: int, high: int) -> torch.Tensor:
-        """Weighted sums of key positions and of ones: [B, H, q, 2].
+        """Weighted sums of the distances to the last key and of ones: [B, H, q, 2].
 
         Args:
             weights: [B, H, q, k] over keys low … high-1.
         """
-        at = torch.arange(low, high, device=weights.device, dtype=weights.dtype)
-        return weights @ torch.stack([at, torch.ones_like(at)], dim=-1)
+        back = torch.arange(high - low - 1, -1, -1, device=weights.device, dtype=weights.dtype)
+        return weights @ torch.stack([back, torch.ones_like(back)], dim=-1)
 
 
 def seen_in(weights: torch.Tensor, real: torch.Tensor | None) -> Visibility:
