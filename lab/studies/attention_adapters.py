@@ -9,19 +9,8 @@ from lab.attention.routing import routes
 from lab.data.prompts import Prompt
 from lab.models.tuned import open_several
 from lab.studies import attention_figures as figures
-from lab.studies import attention_prompts, attention_shown, attention_tables, attention_verdicts
+from lab.studies import attention_prompts, attention_report, attention_shown, attention_tables, attention_verdicts
 from lab.studies.attention_changes import Changes, changes
-from lab.studies.attention_report import (
-    LIMITS,
-    NOT_ROUTED,
-    SEVERAL,
-    facts,
-    head_rows,
-    in_words,
-    layer_rows,
-    summary,
-    summary_row,
-)
 from lab.studies.attention_trained import Trained, alike_but_for_seed, by_rank, differences, placebo_command
 from lab.studies.closing import close
 from lab.tracking.report import Report, next_command, table
@@ -46,7 +35,7 @@ def compare_adapters(run: Run, config: Any, trained: Sequence[Trained], placebo:
     run.state(attention_verdicts.hypotheses(
         prompts=len(read), placebo=placebo is not None, seeds=len(seeds),
         ranks=sorted(next(iter(ranks.values()))) if ranks else ()), config.predict)
-    run.params(facts(opened.base, read))
+    run.params(attention_report.facts(opened.base, read))
     attention_prompts.record(run, read)
     routed = routes(opened.model)
     found = changes(opened.model, every, read, draws=config.draws, recent=config.recent, seed=config.seed, routed=routed)
@@ -56,9 +45,10 @@ def compare_adapters(run: Run, config: Any, trained: Sequence[Trained], placebo:
     sections = _sections(found, control, read, routed)
     if len(found) == 1:
         sections += _shown(run, config, found[0], read, opened.model, routed)
-    rows = head_rows(found[0])[:10] if len(found) == 1 else [summary_row(one) for one in found]
+    rows = (attention_report.head_rows(found[0])[:10] if len(found) == 1 else
+            [attention_report.summary_row(one) for one in found])
     close(run, verdicts, Report(
-        question=question, table=rows, limits=LIMITS + (SEVERAL if len(found) > 1 else []), sections=sections,
+        question=question, table=rows, limits=attention_report.limits(len(found), len(seeds)), sections=sections,
         sources=[one.capsule.run_id for one in every], next=_next(config, trained, placebo), prediction=config.predict))
 
 
@@ -89,7 +79,7 @@ def _attending(found: Changes, values: np.ndarray) -> np.ndarray:
 
 
 def _record(run: Run, found: Sequence[Changes], control: Changes | None, read: Sequence[Prompt]) -> None:
-    run.summary(summary(found[0], control))
+    run.summary(attention_report.summary(found[0], control))
     for one in found:
         folder = f"{one.trained.folder}/" if len(found) > 1 else ""
         figures.draw_change(run, one, read, folder)
@@ -98,7 +88,7 @@ def _record(run: Run, found: Sequence[Changes], control: Changes | None, read: S
         run.table(f"{folder}categories", attention_tables.categories(one, read))
         run.table(f"{folder}prompts", attention_tables.prompts(one, read))
     if len(found) > 1:
-        run.table("adapters", [summary_row(one) for one in found])
+        run.table("adapters", [attention_report.summary_row(one) for one in found])
         figures.draw_sweep(run, found)
         figures.draw_seeds(run, figures.by_label(found, alike_but_for_seed([one.trained for one in found])))
     else:
@@ -110,17 +100,18 @@ def _record(run: Run, found: Sequence[Changes], control: Changes | None, read: S
 
 def _sections(found: Sequence[Changes], control: Changes | None, read: Sequence[Prompt], routed: bool
               ) -> list[tuple[str, str]]:
-    words = [in_words(one, several=len(found) > 1) for one in found]
+    words = [attention_report.in_words(found[0], several=len(found) > 1)]  # of the others the table says it
     if not routed:
-        words.append(f"{NOT_ROUTED} There is no change of head outputs.")
+        words.append(f"{attention_report.NOT_ROUTED} There is no change of head outputs.")
     if control is not None:
         apart = differences(found[0].trained, control.trained)
-        words.append(f"Placebo, run `{control.trained.capsule.run_id}`: "
+        words.append(f"{attention_report.in_words(control, several=True)} It was "
                      + ("trained like this run in all but its data." if not apart else
-                        f"not trained like this run: {'; '.join(apart)}. What it shows is therefore no pure control."))
+                        f"not trained like this run: {'; '.join(apart)}. What it shows is therefore no pure control.")
+                     + " What a placebo changes beyond its null is what training changes that has nothing to learn.")
     sections = [("In words", "\n\n".join(words))]
     if len(found) == 1:
-        sections += [("By layer", table(layer_rows(found[0]))),
+        sections += [("By layer", table(attention_report.layer_rows(found[0]))),
                      ("By category of prompts", table(attention_tables.categories(found[0], read)))]
     return sections
 

@@ -18,7 +18,7 @@ from lab.models.tuned import open_base, open_run
 from lab.studies import attention_figures as figures
 from lab.studies import attention_prompts, attention_shown, attention_tables, attention_verdicts
 from lab.studies.attention_changes import Changes
-from lab.studies.attention_report import LIMITS, facts, head_rows, in_words, layer_rows, summary
+from lab.studies.attention_report import LIMITS, ONE_SEED, facts, head_rows, in_words, layer_rows, summary
 from lab.studies.attention_rows import TOKENS_AT_ONCE, by_length, changes_of, in_order
 from lab.studies.attention_trained import Trained
 from lab.studies.closing import close
@@ -73,7 +73,8 @@ def compare_whole(run: Run, config: Any, trained: Trained, *, question: str) -> 
     own = trained.capsule.run_id
     close(run, attention_verdicts.verdicts(attention_verdicts.Evidence(
         divergence=found.values["divergence"][..., found.layers, :])), Report(
-        question=question, table=head_rows(found)[:10], limits=WITHOUT_NULL + LIMITS[:1] + LIMITS[4:], sections=sections,
+        question=question, table=head_rows(found)[:10], limits=WITHOUT_NULL + LIMITS[:1] + LIMITS[4:] + ONE_SEED,
+        sections=sections,
         sources=[own], prediction=config.predict,
         next=[next_command("attention", run_id=own), next_command("ask", run_ids=own)]))
 

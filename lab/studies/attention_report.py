@@ -20,8 +20,8 @@ LIMITS = [
     "matter, not that the change is useful.",
     "That no head was called does not show that none changed in a way that matters.",
     "Inherited change is not nothing: a head may do other work because its input says other things.",
-    "One training seed: another one may change other heads. Several seeds as runs of one comparison say.",
 ]
+ONE_SEED = ["One training seed: another one may change other heads. Give runs of several seeds to one comparison to see."]
 NOT_ROUTED = ("This model does not route through Transformers' attention interface: its weights were taken layer by layer "
               "from its own eager attention.")
 SEVERAL = ["Verdicts on heads are about the first run; compare another one alone for its statistics, maps and page."]
@@ -30,6 +30,11 @@ _SHORT = ("divergence (nats)", "95 % interval", "null mean (nats)", "ratio to th
 _OF_LAYERS = ("layer", "divergence (nats)", "divergence 95 % interval", "divergence of the null (nats)", "direct (nats)",
               "direct of the null (nats)", "inherited (nats)", "inherited of the null (nats)", "output_change",
               "heads changed")
+
+
+def limits(adapters: int, seeds: int) -> list[str]:
+    """Returns what may not be concluded from a comparison of so many adapters, so many of them alike but for the seed."""
+    return LIMITS + (ONE_SEED if seeds < 2 else []) + (SEVERAL if adapters > 1 else [])
 
 
 def facts(base: Base, read: Sequence[Prompt]) -> dict[str, Any]:

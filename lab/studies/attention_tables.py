@@ -95,7 +95,7 @@ def _head(found: Changes, ends: dict[str, Any], layer: int, head: int) -> Row:
             row[name + ("" if name == "output_change" else " (nats)")] = _number(found.values[name][at].mean())
     for name, values in found.base.items():
         change, low, high = (end[layer, head] for end in ends[name])
-        if np.isfinite(change):
+        if np.isfinite(change) and (values.any() or found.tuned[name].any()):  # else there is no learned sink
             row |= {f"{name}: base": _number(_mean(values[at])), f"{name}: tuned": _number(_mean(found.tuned[name][at])),
                     f"{name}: change, 95 % interval": _span(low, high)}
     return row
