@@ -128,7 +128,7 @@ def _shown(run: Run, config: Any, found: Changes, read: Sequence[Prompt], model:
     taken = [attention_shown.whole_maps(model, prompt, heads, tokens, adapter=found.trained.name, routed=routed)
              for prompt in shown]
     attention_shown.show(run, shown, taken, heads, facts={"divergence (nats)": divergence[chosen]},
-                         title=f"Attention before and after {run.name}")
+                         title=f"Attention before and after training: run {found.trained.capsule.run_id}")
     which = "asked for" if named is not None else "that exceed their null most"
     return [("Maps", attention_shown.words(heads, shown, which))]
 

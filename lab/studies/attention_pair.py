@@ -110,7 +110,8 @@ def _maps(run: Run, config: Any, trained: Trained, found: Changes, read: Sequenc
     base = open_base(trained.capsule, base=config.model, device=config.device, dtype=config.dtype).model
     before = [attention_shown.whole_maps(base, prompt, heads, tokens, routed=routed) for prompt in shown]
     attention_shown.show(run, shown, [_both(one, other) for one, other in zip(before, after, strict=True)], heads,
-                         facts={"divergence (nats)": divergence[chosen]}, title=f"Attention before and after {run.name}")
+                         facts={"divergence (nats)": divergence[chosen]},
+                         title=f"Attention before and after training: run {found.trained.capsule.run_id}")
     return "Maps", attention_shown.words(heads, shown, "asked for" if config.layers or config.heads else "that change most")
 
 
