@@ -7,10 +7,12 @@ Each way runs in the same process on the same random weights; times are medians.
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ import torch
 
 from lab.attention.compare import compare
 from lab.attention.measure import measure
+from lab.devices import peak_bytes, reset_peak
 
 SMALL = {"hidden_size": 512, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 8,
          "intermediate_size": 1408, "vocab_size": 4096, "max_position_embeddings": 8192}
@@ -88,9 +91,10 @@ def _cuda(given: argparse.Namespace) -> list[dict[str, Any]]:
         tokens = torch.randint(0, shape["vocab_size"], (1, length), device="cuda")
         ways = {"sdpa forward of base and adapter": lambda t=tokens: _base_and_adapter(tuned, t),
                 "lab divergence": lambda t=tokens: compare(tuned, ["default"], t, decompose=False, routed=True)}
-        if repeats:
-            ways["lab divergence, direct and inherited"] = lambda t=tokens: compare(tuned, ["default"], t, routed=True)
         rows += _interleaved(ways, repeats, length)
+        if repeats:
+            rows.append(_once("lab divergence, direct and inherited",
+                              lambda t=tokens: compare(tuned, ["default"], t, routed=True), length))
     return _relative(rows)
 
 
@@ -128,7 +132,8 @@ def _interleaved(ways: dict[str, Callable[[], Any]], repeats: int, length: int) 
         rows = []
         for name, way in ways.items():
             rows.append({"way": name, "length": length, "seconds": statistics.median(seconds[name]),
-                         "all_seconds": [round(value, 4) for value in seconds[name]], "peak_mib": round(_peak(way), 1)})
+                         "all_seconds": [round(value, 4) for value in seconds[name]], "peak_mib": round(_peak(way), 1),
+                         **_resident(way)})
             print(rows[-1], flush=True)
         return rows
 
@@ -186,13 +191,33 @@ def _peak(way: Callable[[], Any]) -> float:
     return most / MIB
 
 
+def _resident(way: Callable[[], Any]) -> dict[str, float]:
+    """Growth of the process's resident memory during a run, in MiB, on a CPU; freed heap that is used again is not in it."""
+    if torch.cuda.is_available():
+        return {}
+    gc.collect()
+    reset_peak("cpu")
+    before = peak_bytes("cpu")
+    way()
+    return {"resident_growth_mib": round((peak_bytes("cpu") - before) / MIB, 1)}
+
+
 def _transformer_lens(model: Any, tokens: torch.Tensor) -> list[dict[str, Any]]:
+    """The same patterns as TransformerLens keeps them, of the same weights; its bridge runs eager attention."""
     try:
         from transformer_lens.model_bridge import TransformerBridge
     except ImportError:
         return [{"way": "TransformerLens", "length": tokens.shape[1], "failed": "not installed"}]
-    del TransformerBridge
-    return []
+    from lab.models.loading import load_base
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        bridge = TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=load_base("embedded").tokenizer)
+
+    def cached() -> Any:
+        return bridge.run_with_cache(tokens, names_filter=lambda name: name.endswith("hook_pattern"))
+
+    return _interleaved({"TransformerLens, patterns cached": cached}, 2, tokens.shape[1])
 
 
 def _relative(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -215,10 +240,13 @@ def _machine(device: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return {"python": platform.python_version(), "torch": torch.__version__,
-            **{name: version(name) for name in ("transformers", "peft")}}
+    found = {"python": platform.python_version(), "torch": torch.__version__}
+    for name in ("transformers", "peft", "triton", "transformer-lens"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 from lab.attention.visibility import Visibility
 
 HIDDEN = -1e30  # not -inf: a padded query sees nothing, and inf - inf would be nan
-_CPU_BYTES, _CUDA_BYTES = 2**22, 2**28  # one block of scores; on a CPU it has to stay in the cache
+_CPU_BYTES, _CUDA_BYTES = 2**23, 2**28  # one block of scores; on a CPU it has to stay in the cache
 
 
 class Block(NamedTuple):
@@ -101,22 +101,28 @@ class Heads:
             scores[..., start - low:].masked_fill_(~mask, HIDDEN)
         return scores
 
-    def average(self, weights: torch.Tensor, low: int, high: int) -> torch.Tensor:
+    def columns(self) -> torch.Tensor:
+        """What `average` averages, made once a layer: values, then a column that it fills, then ones: [B, G, K, dv + 2]."""
+        batch, groups, keys, width = self.values.shape
+        accurate = torch.promote_types(self.values.dtype, torch.float32)
+        wide = torch.ones(batch, groups, keys, width + 2, dtype=accurate, device=self.values.device)
+        wide[..., :width] = self.values
+        return wide
+
+    def average(self, weights: torch.Tensor, columns: torch.Tensor, low: int, high: int) -> torch.Tensor:
         """Weighted sums of values, and in the last two columns of the distances to the last key and of ones.
 
         Args:
             weights: [B, H, q, k] over keys low … high-1.
+            columns: From `columns`; changed.
 
         Returns:
             [B, H, q, dv + 2].
         """
         batch, heads, count, _ = weights.shape
-        groups = self.keys.shape[1]
-        values = self.values[:, :, low:high].to(weights.dtype)
-        extra = values.new_ones(batch, groups, high - low, 2)
         # from the end: long contexts attend nearby, where a position would lose in float32 what its distance keeps
-        extra[..., 0] = torch.arange(high - low - 1, -1, -1, device=values.device)
-        together = weights.reshape(batch, groups, -1, high - low) @ torch.cat([values, extra], dim=-1)
+        columns[:, :, low:high, -2] = torch.arange(high - low - 1, -1, -1, device=columns.device)
+        together = weights.reshape(batch, columns.shape[1], -1, high - low) @ columns[:, :, low:high].to(weights.dtype)
         return together.view(batch, heads, count, -1)
 
     def log_probabilities(self) -> Iterator[Block]:

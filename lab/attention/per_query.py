@@ -66,11 +66,12 @@ def by_blocks(heads: Heads | Weights, tokens: torch.Tensor, recent: int) -> PerQ
     output = heads.like.new_empty(batch, length, count, width)
     accurate = torch.promote_types(output.dtype, torch.float32)
     numbers = torch.empty(7, batch, count, length, dtype=accurate, device=output.device)
+    columns = heads.columns()
     for first, last, low, high, scores, _ in heads.blocks():
         top = scores.amax(-1, keepdim=True)
         scores -= top
         weights = scores.exp()
-        summed = heads.average(weights, low, high)
+        summed = heads.average(weights, columns, low, high)  # type: ignore[arg-type]
         total = summed[..., -1]
         output[:, first:last] = (summed[..., :width] / total[..., None]).transpose(1, 2)
         part = numbers[..., first:last]

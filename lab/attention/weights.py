@@ -59,11 +59,15 @@ class Weights:
         """Yields log attention over keys, in nats."""
         return self.blocks()
 
-    def average(self, weights: torch.Tensor, low: int, high: int) -> torch.Tensor:
+    def columns(self) -> None:
+        """Nothing: there are no values to average."""
+
+    def average(self, weights: torch.Tensor, columns: None, low: int, high: int) -> torch.Tensor:
         """Weighted sums of the distances to the last key and of ones: [B, H, q, 2].
 
         Args:
             weights: [B, H, q, k] over keys low … high-1.
+            columns: From `columns`.
         """
         back = torch.arange(high - low - 1, -1, -1, device=weights.device, dtype=weights.dtype)
         return weights @ torch.stack([back, torch.ones_like(back)], dim=-1)

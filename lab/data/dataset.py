@@ -47,7 +47,8 @@ def build(name_or_source: str, tokenizer: Any, *, max_length: int, eval_split: f
     """Returns a dataset as the model of `tokenizer` trains on it.
 
     Args:
-        name_or_source: `embedded:facts`, `embedded:style` or `embedded:cipher`; or what `files.read` takes.
+        name_or_source: `embedded:facts`, `embedded:style`, `embedded:cipher`, `embedded:placebo`; or what `files.read`
+            takes.
         tokenizer: The model's.
         max_length: Tokens after which a row is cut.
         eval_split: Share of the rows held out; an embedded set brings evaluation rows of its own.

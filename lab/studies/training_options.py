@@ -14,8 +14,8 @@ class TrainingOptions:
     """What is trained on what, and how. Studies add the parameters they sweep."""
 
     model: str = option("embedded", "embedded, a Hub id, a local folder, run:<id> or models:/name@alias")
-    dataset: str = option("embedded:facts", "embedded:facts, embedded:style, embedded:cipher, a .jsonl, .json, .csv or "
-                                            ".parquet file, or a Hub dataset id")
+    dataset: str = option("embedded:facts", "embedded:facts, embedded:style, embedded:cipher, embedded:placebo (the base's "
+                                            "own data), a .jsonl, .json, .csv or .parquet file, or a Hub dataset id")
     facts: int = option(3000, "new facts in embedded:facts", minimum=1)
     answers: int = option(1024, "alternatives each fact's answer is drawn from, in embedded:facts", minimum=2,
                           maximum=1024)

@@ -26,3 +26,9 @@ def test_a_short_training_that_explodes_is_found_and_one_that_only_wavers_is_not
     assert diverged_at([1.0, 9.0, 9.0]) == 2
     assert diverged_at([1.0, 1.1, 1.05, 1.15]) is None
     assert diverged_at([1.0]) is None
+
+
+def test_a_base_that_knows_its_data_does_not_diverge_by_a_breath():
+    losses = [0.0003] + [0.01] * 199
+    assert diverged_at(losses) is None
+    assert diverged_at([0.0003] + [0.2] * 199) == 20
