@@ -9,12 +9,14 @@ directions of their input, as training makes them; their draws spread the same s
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
 import platform
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -29,10 +31,12 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from lab.adapters.haar import add_slots, draw, haar_frame
 from lab.adapters.spectra import spectra
+from lab.attention.compare import compare
 from lab.evaluation.family_wise import DEFAULT_DRAWS, MINIMUM_DRAWS, family_wise, level
 from lab.evaluation.intervals import of_share
 
 SEED = 0
+OBSERVED = "observed"
 HEADS = 4
 SHAPE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": HEADS,
          "num_key_value_heads": 2, "vocab_size": 64, "max_position_embeddings": 64, "initializer_range": 0.3}
@@ -42,70 +46,54 @@ PROMPTS, TOKENS = 3, 12
 
 @dataclass(frozen=True)
 class Bench:
-    """A model with an adapter `observed` and a slot `null`, the prompts, and the base's attention on them."""
+    """A PEFT model with the adapter `OBSERVED` and a slot for each draw, and the prompts."""
 
     model: Any
     tokens: torch.Tensor
-    base: torch.Tensor
 
-    def change(self, adapter: str) -> np.ndarray:
-        """Divergence from the base, [prompts, L, H] nats."""
-        self.model.set_adapter(adapter)
-        return divergence(self.base, attention(self.model, self.tokens))
+    def change(self, adapters: Sequence[str]) -> np.ndarray:
+        """Divergence of each adapter's attention from the base's, [A, prompts, L, H] nats, all from one forward pass."""
+        return compare(self.model, adapters, self.tokens, decompose=False, routed=True).divergence.numpy()
 
 
-def bench() -> Bench:
+def bench(draws: int = DEFAULT_DRAWS) -> Bench:
     torch.manual_seed(SEED)
-    model = Qwen2ForCausalLM(Qwen2Config(**SHAPE, attn_implementation="eager"))
+    base = Qwen2ForCausalLM(Qwen2Config(**SHAPE))
     tokens = torch.randint(SHAPE["vocab_size"], (PROMPTS, TOKENS))
-    base = attention(model, tokens)
-    model = get_peft_model(model, LoraConfig(**LORA), adapter_name="observed").eval()
-    add_slots(model, "observed", ["null"])
-    return Bench(model, tokens, base)
+    model = get_peft_model(base, LoraConfig(**LORA), adapter_name=OBSERVED).eval()
+    add_slots(model, OBSERVED, slots(draws))
+    return Bench(model, tokens)
 
 
-@torch.no_grad()
-def attention(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Eager attention weights [L, prompts, H, Q, K], float64."""
-    return torch.stack(model.eval()(input_ids=tokens, output_attentions=True).attentions).double()
-
-
-def divergence(one: torch.Tensor, other: torch.Tensor) -> np.ndarray:
-    """Jensen-Shannon divergence per query, mean over queries: [prompts, L, H] nats."""
-    middle = (one + other) / 2
-
-    def from_middle(p: torch.Tensor) -> torch.Tensor:
-        return torch.where(p > 0, p * (p / middle).log(), 0.0).sum(-1)
-
-    nats = (from_middle(one) + from_middle(other)) / 2  # [L, prompts, H, Q]
-    return nats.mean(-1).transpose(0, 1).clamp(min=0).numpy()
+def slots(draws: int) -> list[str]:
+    return [f"null_{number}" for number in range(draws)]
 
 
 def random_spectra(bench: Bench, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """Singular values as of some training: from flat to one dominant direction, strong in some modules."""
     values = {}
-    for name, old in spectra(bench.model, "observed").items():
+    for name, old in spectra(bench.model, OBSERVED).items():
         size, steepness = torch.randn(2, generator=generator).exp()
         values[name] = 0.5 * size * torch.arange(1, len(old) + 1) ** -steepness.double()
     return values
 
 
-def compare(bench: Bench, draws: int, seeds: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The change by the observed adapter [prompts, L, H] and by fresh draws of its singular values."""
-    values = spectra(bench.model, "observed")
-    null = []
-    for _ in range(draws):
-        draw(bench.model, "observed", "null", next(seeds), values)
-        null.append(bench.change("null"))
-    return bench.change("observed"), np.stack(null)
+def measured(bench: Bench, draws: int, seeds: Iterator[int], values: dict[str, torch.Tensor] | None = None
+             ) -> tuple[np.ndarray, np.ndarray]:
+    """The change by the observed adapter [prompts, L, H] and by fresh draws, of its singular values if none are given."""
+    values = spectra(bench.model, OBSERVED) if values is None else values
+    for slot in slots(draws):
+        draw(bench.model, OBSERVED, slot, next(seeds), values)
+    change = bench.change([OBSERVED, *slots(draws)])
+    return change[0], change[1:]
 
 
-def observe_draw(bench: Bench, generator: torch.Generator, seeds: Any) -> None:
+def observe_draw(bench: Bench, generator: torch.Generator, seeds: Iterator[int]) -> None:
     """Puts a draw from the null in the place of the trained adapter."""
-    draw(bench.model, "null", "observed", next(seeds), random_spectra(bench, generator))
+    draw(bench.model, slots(1)[0], OBSERVED, next(seeds), random_spectra(bench, generator))
 
 
-def plant(bench: Bench, generator: torch.Generator, seeds: Any) -> tuple[int, int]:
+def plant(bench: Bench, generator: torch.Generator, seeds: Iterator[int]) -> tuple[int, int]:
     """A draw, but for one head's queries: they read what their layer reads most; returns that layer and head.
 
     That layer's update of the queries keeps its singular values; its right vectors become the principal directions of the
@@ -114,7 +102,7 @@ def plant(bench: Bench, generator: torch.Generator, seeds: Any) -> tuple[int, in
     observe_draw(bench, generator, seeds)
     layer, head = (int(torch.randint(n, (), generator=generator)) for n in (SHAPE["num_hidden_layers"], HEADS))
     block = bench.model.get_base_model().model.layers[layer]
-    down, up = (part["observed"].weight for part in (block.self_attn.q_proj.lora_A, block.self_attn.q_proj.lora_B))
+    down, up = (part[OBSERVED].weight for part in (block.self_attn.q_proj.lora_A, block.self_attn.q_proj.lora_B))
     width = len(up) // HEADS
     with torch.no_grad(), bench.model.disable_adapter():
         states = bench.model(input_ids=bench.tokens, output_hidden_states=True).hidden_states[layer]
@@ -126,26 +114,26 @@ def plant(bench: Bench, generator: torch.Generator, seeds: Any) -> tuple[int, in
     return layer, head
 
 
-def false_calls(bench: Bench, comparisons: int, draws: int, seeds: Any) -> list[list[bool]]:
+def false_calls(bench: Bench, comparisons: int, draws: int, seeds: Iterator[int]) -> list[list[bool]]:
     """Whether any head is called more, and whether any is called less, with the fewest draws and with all."""
     generator = torch.Generator().manual_seed(SEED)
     rows = []
     for number in range(comparisons):
         observe_draw(bench, generator, seeds)
-        observed, null = compare(bench, draws, seeds)
+        observed, null = measured(bench, draws, seeds)
         tests = [family_wise(observed, null[:count]) for count in (MINIMUM_DRAWS, draws)]
         rows.append([bool(called.any()) for test in tests for called in (test.changed, test.less_changed)])
         report(number, comparisons)
     return rows
 
 
-def planted(bench: Bench, comparisons: int, draws: int, seeds: Any) -> list[list[float]]:
+def planted(bench: Bench, comparisons: int, draws: int, seeds: Iterator[int]) -> list[list[float]]:
     """With the fewest draws and with all: is the planted head called, how many below it are, and its ratio to the null."""
     generator = torch.Generator().manual_seed(SEED + 1)
     rows = []
     for number in range(comparisons):
         layer, head = plant(bench, generator, seeds)
-        observed, null = compare(bench, draws, seeds)
+        observed, null = measured(bench, draws, seeds)
         tests = [family_wise(observed, null[:count]) for count in (MINIMUM_DRAWS, draws)]
         rows.append([float(n) for test in tests for n in (
             test.changed[layer, head], test.changed[:layer].sum(), test.ratio[layer, head])])
@@ -171,7 +159,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    at, seeds, since = bench(), iter(range(10**9)), time.perf_counter()
+    at, seeds, since = bench(asked.draws), itertools.count(), time.perf_counter()
     false = np.sum(false_calls(at, asked.comparisons, asked.draws, seeds), axis=0)
     found = np.array(planted(at, asked.plants, asked.draws, seeds))
     result = {

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from benchmarks import attention_null
-from lab.adapters.haar import draw
 from lab.adapters.spectra import spectra
 from lab.errors import ModelUnsupported, OptionError
 from lab.evaluation.family_wise import DEFAULT_DRAWS, MINIMUM_DRAWS, family_wise, level
@@ -132,7 +131,7 @@ def test_shapes_that_do_not_belong_together_are_refused():
 @pytest.fixture(scope="module")
 def bench():
     torch.set_num_threads(1)
-    return attention_null.bench()
+    return attention_null.bench(MINIMUM_DRAWS)
 
 
 def test_adapters_drawn_from_the_null_are_seldom_called_on_a_real_model(bench):
@@ -143,10 +142,6 @@ def test_adapters_drawn_from_the_null_are_seldom_called_on_a_real_model(bench):
 
 def test_an_update_larger_than_its_draws_is_called_on_a_real_model(bench):
     attention_null.observe_draw(bench, torch.Generator().manual_seed(0), itertools.count(2 * 10**6))
-    values = {name: each / 5 for name, each in spectra(bench.model, "observed").items()}
-    null = []
-    for seed in range(MINIMUM_DRAWS):
-        draw(bench.model, "observed", "null", seed, values)
-        null.append(bench.change("null"))
-    test = family_wise(bench.change("observed"), np.stack(null))
+    values = {name: each / 5 for name, each in spectra(bench.model, attention_null.OBSERVED).items()}
+    test = family_wise(*attention_null.measured(bench, MINIMUM_DRAWS, itertools.count(), values))
     assert test.changed.mean() > 0.5 and test.global_p == 1 / 40
