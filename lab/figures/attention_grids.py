@@ -1,5 +1,7 @@
 """A statistic of every head as a grid of layers and heads, alone, in a row of base, tuned and difference, or several."""
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,9 @@ from lab.figures.attention_names import CHANGES, SIGNED, label, short, uniform_w
 from lab.figures.heat import DIVERGING, ROOTS, heat_map, roots, span, symmetric
 from lab.figures.layout import grid, own_axes, panels
 from lab.figures.theme import MUTED, SEQUENTIAL, nothing
+
+_FITTING = 5  # characters of a number in a cell of a six by six grid
+_ABSENT = "–"
 
 
 def head_grid(values: Any, name: str, ax: Axes | None = None, *, difference: bool = False, uniform: Any = None,
@@ -46,8 +51,9 @@ def head_grid(values: Any, name: str, ax: Axes | None = None, *, difference: boo
     notes = (f"\n{words}" if words else "") + (ROOTS if change else "")
     heat_map(values, [str(layer) for layer in range(layers)], [str(head) for head in range(heads)], ax,
              label=label(name, difference=difference) + notes, xlabel="head", ylabel="layer",
-             written="{:+.2g}" if difference else "{:.2g}", cmap=DIVERGING if signed else SEQUENTIAL,
-             norm=norm or _scale(values, signed, change), marks=marks)
+             cmap=DIVERGING if signed else SEQUENTIAL, norm=norm or _scale(values, signed, change), marks=marks,
+             written="{:.2g}", missing=_ABSENT)
+    _write_shortly(ax, values, difference)
     if words:
         _line_on_bar(ax, as_floats(uniform))
     if marks is not None:
@@ -96,6 +102,30 @@ def statistics_grids(statistics: Mapping[str, Any], *, uniform: Mapping[str, Any
         head_grid(values, name, ax, uniform=(uniform or {}).get(name), marks=(marks or {}).get(name), marked=marked,
                   difference=difference)
     return figure
+
+
+def _write_shortly(ax: Axes, values: np.ndarray, difference: bool) -> None:
+    """Numbers in the cells short enough not to touch; differences all with as many decimals as the largest needs."""
+    written = [text for text in ax.texts if text.get_text() != _ABSENT]
+    if difference:
+        form = _form(float(np.nanmax(np.abs(values))))
+        for text, value in zip(written, values[np.isfinite(values)], strict=True) if written else ():
+            text.set_text(form.format(value))
+    if difference or max((len(text.get_text()) for text in written), default=0) > _FITTING:
+        for text in written:
+            text.set_text(_shortened(text.get_text()))
+
+
+def _form(most: float) -> str:
+    """Of signed numbers of which the largest is `most`: three digits of it, and at most four decimals."""
+    return f"{{:+.{min(4, max(0, 2 - math.floor(math.log10(most))))}f}}" if most >= 5e-4 else "{:+.1g}"
+
+
+def _shortened(number: str) -> str:
+    """The same without a zero before the point or in the exponent, and 0 where rounding leaves nothing."""
+    if not float(number):
+        return "0"
+    return re.sub(r"^([+-]?)0\.", r"\1.", number).replace("e-0", "e-").replace("-", "−")
 
 
 def _scale(values: np.ndarray, signed: bool, change: bool) -> Normalize:

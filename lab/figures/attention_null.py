@@ -74,20 +74,23 @@ def _stacked(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def change_against_null(observed: Any, expected: Any, ax: Axes | None = None, *, marks: Any = None, marked: str = "",
-                        unit: str = "divergence (nats)") -> Axes:
-    """Every head's change against the mean of its null; on the diagonal it is what random directions give.
+                        unit: str = "divergence (nats)", names: tuple[str, str] = ("observed", "expected under the null"),
+                        diagonal: str = "as random directions") -> Axes:
+    """Every head's change against the mean of its null, or against its change by another adapter.
 
     Args:
         observed: (L, H).
-        expected: (L, H) mean over the draws of the null.
+        expected: (L, H) mean over the draws of the null, or of another adapter.
         marks: (L, H) true for the heads that are ringed; the largest of them are named `layer.head`.
         marked: What a ring means.
         unit: What is compared, with its unit.
+        names: Of what is observed and of what it is held against.
+        diagonal: What a head on the diagonal does.
     """
     ax = own_axes(ax, width=5.4, height=4.6)
     observed, expected = as_floats(observed), as_floats(expected)
     layers, heads = observed.shape
-    ax.set(xlabel=f"expected under the null: {unit}", ylabel=f"observed: {unit}")
+    ax.set(xlabel=f"{names[1]}: {unit}", ylabel=f"{names[0]}: {unit}")
     drawn = (observed > 0) & (expected > 0)
     if not drawn.any():
         nothing(ax, "no change: exactly 0 in every head" if np.isfinite(observed).any() else "nothing was measured")
@@ -100,10 +103,10 @@ def change_against_null(observed: Any, expected: Any, ax: Axes | None = None, *,
     ax.set(xlim=ends, ylim=ends)
     log_ticks(ax.xaxis)
     log_ticks(ax.yaxis)
-    ax.plot(ends, ends, color=MUTED, linestyle=":", linewidth=1.3, label="as random directions", zorder=1)
+    ax.plot(ends, ends, color=MUTED, linestyle=":", linewidth=1.3, label=diagonal, zorder=1)
     if marks is not None:
         _ring(ax, expected, observed, as_numpy(marks).astype(bool) & drawn, marked)
-    absent = int((~drawn).sum())
+    absent = int((np.isfinite(observed) & ~drawn).sum())
     if absent:
         ax.set_title(f"{absent} heads with exactly 0 are not drawn", loc="left", color=MUTED)
     assert ax.figure is not None

@@ -12,7 +12,6 @@ from lab.figures.attention_null import change_against_null, null_maximum, ratio_
 from lab.figures.attention_ranks import change_by_rank
 from lab.figures.attention_spread import distributions
 from lab.figures.layout import panels
-from lab.figures.theme import legend
 from lab.studies.attention_changes import Changes
 from lab.studies.attention_intervals import over_prompts
 from lab.studies.attention_tables import by_category
@@ -77,10 +76,8 @@ def draw_seeds(run: Run, found: Sequence[Changes]) -> None:
         return
     figure, axes = panels(len(tests) - 1, columns=3, width=5.4, height=4.6)
     for ax, other, test in zip(axes, found[1:], tests[1:], strict=True):
-        change_against_null(test.ratio, tests[0].ratio, ax, unit="change / mean of its null")
-        _rename_diagonal(ax)
-        ax.set(xlabel=f"{found[0].trained.label}: change / mean of its null",
-               ylabel=f"{other.trained.label}: change / mean of its null")
+        change_against_null(test.ratio, tests[0].ratio, ax, unit="change / mean of its null",
+                            names=(other.trained.label, found[0].trained.label), diagonal="equal in both")
     run.figure("seeds", figure, {"ratio": np.stack([test.ratio for test in tests]),
                                  "seeds": np.array([one.trained.seed for one in found])})
 
@@ -92,16 +89,9 @@ def draw_placebo(run: Run, found: Changes, placebo: Changes) -> None:
     ends = {name: over_prompts(np.nanmean(one.values["divergence"], axis=2)) for name, one in both.items()}
     change_by_layer({name: mean for name, (mean, _, _) in ends.items()}, axes[0], covers=_covers(found),
                     intervals={name: np.stack([low, high], axis=1) for name, (_, low, high) in ends.items()})
-    change_against_null(found.divergence, placebo.divergence, axes[1])
-    _rename_diagonal(axes[1])
-    axes[1].set(xlabel="placebo: divergence (nats)", ylabel="this adapter: divergence (nats)")
+    change_against_null(found.divergence, placebo.divergence, axes[1], names=("this adapter", "placebo"),
+                        diagonal="equal in both")
     run.figure("placebo", figure, {name.replace(" ", "_"): one.values["divergence"] for name, one in both.items()})
-
-
-def _rename_diagonal(ax: Any) -> None:
-    """The diagonal of `change_against_null` where another adapter stands in the place of the null."""
-    ax.lines[0].set_label("equal")
-    legend(ax, least=1, loc="lower right")
 
 
 def _change(run: Run, found: Changes, folder: str) -> None:

@@ -147,6 +147,12 @@ def test_heads_beyond_the_null_are_named_and_ringed():
     np.testing.assert_array_equal(ax.collections[1].get_offsets(), [[1.0, 9.0]])
 
 
+def test_another_adapter_may_stand_in_the_place_of_the_null():
+    ax = change_against_null([[1.0, 2.0, NAN]], [[2.0, 1.0, NAN]], names=("this", "placebo"), diagonal="equal", unit="nats")
+    assert (ax.get_ylabel(), ax.get_xlabel()) == ("this: nats", "placebo: nats") and words(ax) == "equal"
+    assert ax.get_title(loc="left") == ""
+
+
 def test_a_ratio_is_read_as_a_multiple():
     ax = ratio_grid([[4.0, 0.5, 0.0]], [[1.0, 1.0, 1.0]])
     assert [t.get_text() for t in ax.texts] == ["×4", "×0.5", "–"]

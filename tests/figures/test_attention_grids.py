@@ -7,6 +7,7 @@ from matplotlib.colors import PowerNorm
 from lab.figures.attention_grids import base_tuned_difference, head_grid, statistics_grids
 from lab.figures.heat import DIVERGING, heat_map, span, symmetric
 
+NAN = float("nan")
 BASE, TUNED = np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([[0.1, 0.5], [0.1, 0.6]])
 
 
@@ -82,3 +83,18 @@ def test_scales_hold_all_finite_values_of_several_arrays():
     zeros, below = span([0.0], zero=True), span([-1.0], zero=True)
     assert (zeros.vmin, zeros.vmax, below.vmin, below.vmax) == (0, 1, -1, 0)
     assert (symmetric([-3, 1], [np.inf, 2]).vmin, symmetric([0]).vmax) == (-3, 1)
+
+
+def test_signed_numbers_share_their_decimals_and_are_short():
+    def written(values):
+        return [text.get_text() for text in head_grid(values, "recent", difference=True).texts]
+
+    assert written([[0.352, -0.0041, 0.0001, NAN]]) == ["+.352", "−.004", "0", "–"]
+    assert written([[12.34, -0.21]]) == ["+12.3", "−.2"]
+    assert written([[0.0031, -0.00042]]) == ["+.0031", "−.0004"]
+    assert written([[2.1e-5, -3e-9]]) == ["+2e−5", "−3e−9"]
+
+
+def test_long_numbers_lose_what_they_can_spare_and_short_ones_nothing():
+    assert [text.get_text() for text in head_grid([[0.00093, 1.5e-5]], "recent").texts] == [".00093", "1.5e−5"]
+    assert [text.get_text() for text in head_grid([[0.12, 0.5]], "recent").texts] == ["0.12", "0.5"]
