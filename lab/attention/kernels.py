@@ -16,7 +16,7 @@ from lab.attention.per_query import PerQuery
 
 # queries and keys of a tile, warps, and stages of its pipeline; wide heads and float32 need the registers
 SHAPES = {"attend": (64, 64, 4, 3), "attend wide": (64, 32, 4, 2),
-          "diverge": (64, 64, 4, 2), "diverge wide": (64, 32, 4, 2)}
+          "diverge": (64, 32, 4, 2), "diverge wide": (64, 32, 4, 2)}
 
 
 def fits(heads: Any) -> bool:
