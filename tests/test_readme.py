@@ -19,7 +19,8 @@ from lab import options
 from lab.studies import registry
 
 ROOT = Path(__file__).parents[1]
-SMALL = {"facts": "24", "answers": "16", "steps": "4", "batch_size": "12", "eval_every": "2"}
+SMALL = {"facts": "24", "answers": "16", "steps": "4", "batch_size": "12", "eval_every": "2",
+         "count": "1", "draws": "39", "sequences": "4", "choices": "2"}
 
 
 def blocks() -> list[str]:
@@ -91,7 +92,7 @@ def test_every_study_command_runs(place):
         argv = [a for a in argv if a.split("=")[0][2:] not in ("steps", "batch_size")]
         study.run(options.parse(study.Config, [*argv, *asked]))
         seen.append(name)
-    assert {"lora_rank", "ask", "main", "finetune", "adopt"} <= set(seen)
+    assert {"lora_rank", "ask", "main", "finetune", "adopt", "attention", "attention_compare"} <= set(seen)
     assert set(lab.runs()["ended"]) == {"finished"}
 
 
