@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -73,7 +74,12 @@ def _sample(seed: int) -> Iterator[str]:
 
 
 def train_tokenizer(seed: int = 0, vocabulary: int = VOCABULARY) -> Tokenizer:
-    """The tokenizer trained on documents of the micro-world; the same for the same seed."""
+    """The tokenizer trained on documents of the micro-world; the same for the same seed, trained once in a process."""
+    return Tokenizer.from_str(_trained(seed, vocabulary))  # a new one for each caller, who may change it
+
+
+@cache
+def _trained(seed: int, vocabulary: int) -> str:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -89,7 +95,7 @@ def train_tokenizer(seed: int = 0, vocabulary: int = VOCABULARY) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator((text for part in (_emphasised(), _sample(seed)) for text in part), trainer)
-    return tokenizer
+    return tokenizer.to_str()
 
 
 def wrap(tokenizer: Tokenizer, max_length: int = 1024) -> "PreTrainedTokenizerFast":
