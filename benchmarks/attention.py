@@ -47,8 +47,17 @@ def main() -> None:
               "versions": _versions(), "seed": 0, "repeats": given.repeats, "rows": rows}
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / f"attention_{given.device}.json").write_text(json.dumps(record, indent=1) + "\n")
+    print(_table(rows))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """The rows as text, failures beside what worked."""
+    lines = [f"{'way':<40} {'tokens':>7} {'seconds':>9} {'÷ sdpa':>7} {'peak MiB':>9} {'over sdpa':>10}"]
     for row in rows:
-        print(row)
+        found = row.get("failed") or (f"{row['seconds']:9.3f} {row['times_sdpa']:7.2f} {row['peak_mib']:9.1f} "
+                                      f"{row['mib_over_sdpa']:10.1f}")
+        lines.append(f"{row['way']:<40} {row['length']:>7} {found}")
+    return "\n".join(lines)
 
 
 def _cpu(given: argparse.Namespace) -> list[dict[str, Any]]:
