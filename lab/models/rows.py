@@ -40,7 +40,8 @@ def adapter_rows(model: Any, names: Sequence[str]) -> Iterator[Rows]:
         names: [B], an adapter's name or `BASE` for each row.
 
     Raises:
-        ModelUnsupported: An adapter is not on the model, or is of a kind that PEFT cannot switch per row.
+        ModelUnsupported: An adapter is not on the model, or one that is, named or not, is of a kind that PEFT cannot switch
+            per row.
     """
     from peft.tuners.lora.layer import LoraLayer
 
@@ -50,7 +51,9 @@ def adapter_rows(model: Any, names: Sequence[str]) -> Iterator[Rows]:
             state, undo = ("merged", "unmerge_adapter") if layer.merged else ("disabled", "enable_adapter_layers")
             raise ModelUnsupported(f"{path}: adapters are {state}, so that rows cannot differ; call model.{undo}() first")
     for name in sorted(set(names) - {BASE}):
-        _check(model, layers, name)
+        _check(layers, name)
+    for name, config in model.peft_config.items():  # also those that no row is to go through: an active one reaches all rows
+        _check_nothing_besides(name, config)
     rows = Rows(names)
     handles = [layer.register_forward_pre_hook(rows, with_kwargs=True) for layer in layers.values()]
     try:
@@ -60,7 +63,7 @@ def adapter_rows(model: Any, names: Sequence[str]) -> Iterator[Rows]:
             handle.remove()
 
 
-def _check(model: Any, layers: Mapping[str, Any], name: str) -> None:
+def _check(layers: Mapping[str, Any], name: str) -> None:
     """Raises ModelUnsupported if rows of this adapter would not go through it, and through nothing else of it."""
     from peft.tuners.lora.layer import ParamWrapper
 
@@ -69,15 +72,18 @@ def _check(model: Any, layers: Mapping[str, Any], name: str) -> None:
         there = {other for layer in layers.values() for other in (*layer.lora_A, *layer.lora_embedding_A)}
         raise ModelUnsupported(f"adapter {name} is not on this model, or adapts no linear layer of it; there are "
                                f"{', '.join(sorted(there)) or 'none'}")
-    config = model.peft_config[name]
-    besides = {"modules_to_save": config.modules_to_save, "trainable_token_indices": config.trainable_token_indices,
-               "bias": None if config.bias == "none" else config.bias}
-    if changed := ", ".join(f"{key}={value}" for key, value in besides.items() if value):
-        raise ModelUnsupported(f"adapter {name} changes more than its low-rank updates ({changed}), which PEFT does not "
-                               "switch per row; compare its merged model")
     for path, layer in adapted.items():
         if isinstance(layer, ParamWrapper) or "experts" in path.split("."):
             raise ModelUnsupported(f"adapter {name} adapts {path}: {_MIXED}")
         if variant := layer.lora_variant.get(name):
             raise ModelUnsupported(f"adapter {name} is a {type(variant).__name__} and no plain LoRA, which PEFT cannot "
                                    "switch per row; compare its merged model")
+
+
+def _check_nothing_besides(name: str, config: Any) -> None:
+    """Raises ModelUnsupported if an adapter has more than low-rank updates; rows of the base would not be the base."""
+    besides = {"modules_to_save": config.modules_to_save, "trainable_token_indices": config.trainable_token_indices,
+               "bias": None if config.bias == "none" else config.bias}
+    if changed := ", ".join(f"{key}={value}" for key, value in besides.items() if value):
+        raise ModelUnsupported(f"adapter {name} changes more than its low-rank updates ({changed}), which PEFT does not "
+                               "switch per row; compare its merged model, and other adapters on a base without it")

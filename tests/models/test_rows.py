@@ -141,6 +141,12 @@ def test_more_than_low_rank_updates(settings, said):
     refused(adapted(**settings, second={}), f"adapter one changes more than its low-rank updates .{said}.*PEFT does not")
 
 
+@pytest.mark.parametrize("settings", [{"modules_to_save": ["embed_tokens"]}, {"bias": "lora_only"}])
+def test_more_than_low_rank_updates_of_an_adapter_that_no_row_is_to_go_through(settings):
+    """While it is active, PEFT puts what it saved in the place of the base's for all rows, those of the base too."""
+    refused(adapted(**settings, second={}), "adapter one changes more than its low-rank updates", "two")
+
+
 def test_an_adapter_beside_one_that_cannot_be_switched():
     with adapter_rows(adapted(use_dora=True, second={}), ["two", BASE]):
         pass
