@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from lab.attention.batch import forward, inputs
+from lab.attention.crossing import Crossing, before_layers
 from lab.attention.divergence import divergence, with_total
 from lab.attention.measure import RECENT, Collector, stacked
 from lab.attention.output_change import relative_change
-from lab.attention.routing import Pattern, attention_layers, listen, routes
+from lab.attention.routing import Pattern, listen, routes
 from lab.attention.together import together
 from lab.attention.visibility import Visibility
 from lab.errors import ModelUnsupported, OptionError
@@ -44,26 +45,19 @@ class Compared:
     output_change: torch.Tensor
 
 
-class _Enough(Exception):
-    """A layer called once more has handed over its attention; the rest of it is not needed."""
-
-
 class _Comparison:
     """What the layers report while base rows and tuned rows run; P rows of the base first, then P of each adapter."""
 
     def __init__(self, layers: int, tokens: torch.Tensor, prompts: int, recent: int) -> None:
         self.collector = Collector(layers, tokens, recent)
         self.prompts, self.adapters = prompts, len(tokens) // prompts - 1
-        self.crossed: Pattern | None = None
-        self.crossing = False
+        self.crossing = Crossing()
         self.found: dict[str, dict[int, torch.Tensor]] = {name: {} for name in (
             "divergence", "direct", "inherited", "output_change")}
 
     def take(self, layer: int, pattern: Pattern) -> torch.Tensor:
-        """Measures a layer; one that was called only for its attention stops here."""
-        if self.crossing:  # base input with tuned weights in the first half of its rows, the other way in the second
-            self.crossed = pattern
-            raise _Enough
+        """Measures a layer, and with it what it answered before, base and tuned weights exchanged."""
+        self.crossing.intercept(pattern)
         measured = self.collector.take(layer, pattern)
         pattern = with_total(pattern, measured.log_total)
         base, tuned = self.base_rows(), self.tuned_rows()
@@ -71,14 +65,14 @@ class _Comparison:
         self._keep("divergence", layer, divergence(*both))
         self._keep("output_change", layer, relative_change(measured.output[base], measured.output[tuned],
                                                            both[0].visibility.real_queries))
-        if self.crossed is not None:
-            # pairs see the same keys; a pattern of weights could not tell padding in rows of another order
-            crossed = replace(with_total(self.crossed), visibility=pattern.visibility.of_rows(torch.cat([base, tuned])))
+        if (exchanged := self.crossing.taken()) is not None:
+            # base input with tuned weights in the first half of its rows, the other way in the second; pairs see the same
+            # keys, and a pattern of weights could not tell padding in rows of another order
+            crossed = replace(with_total(exchanged), visibility=pattern.visibility.of_rows(torch.cat([base, tuned])))
             half = torch.arange(len(base), device=base.device)
             swapped = crossed.of_rows(half), crossed.of_rows(half + len(base))
             self._keep("direct", layer, (divergence(both[0], swapped[0]) + divergence(swapped[1], both[1])) / 2)
             self._keep("inherited", layer, (divergence(both[0], swapped[1]) + divergence(swapped[0], both[1])) / 2)
-            self.crossed = None
         return measured.output
 
     def base_rows(self) -> torch.Tensor:
@@ -123,21 +117,20 @@ def compare(model: Any, adapters: Sequence[str], tokens: torch.Tensor, real: tor
     if not adapters:
         raise OptionError("no adapter is named; name at least one to compare with the base")
     prompts = len(tokens)
-    names, tokens, real = together(adapters, tokens, real)
-    given = inputs(model, tokens, real)
+    names, given = together(adapters, inputs(model, tokens, real))
     routed = routes(model) if routed is None else routed
     comparison = _Comparison(anatomy.n_layers(model), given["input_ids"], prompts, recent)
     with contextlib.ExitStack() as around:
         rows = around.enter_context(adapter_rows(model, names))
         around.enter_context(listen(model, comparison.take, routed=routed))
         if decompose:
-            around.enter_context(_crossing(model, comparison, rows))
+            around.enter_context(_exchanging(model, comparison, rows))
         forward(model, given, keep_logits=False)
     return comparison.result()
 
 
 @contextlib.contextmanager
-def _crossing(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]:
+def _exchanging(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]:
     """Before each layer runs, its attention is asked once more with base and tuned weights exchanged.
 
     The first P·A rows of that batch are the base's input with each adapter's weights, the others each adapter's input
@@ -147,32 +140,23 @@ def _crossing(model: Any, comparison: _Comparison, rows: Rows) -> Iterator[None]
     exchanged = rows.names[comparison.prompts:] + [BASE] * (comparison.prompts * comparison.adapters)
     shape = comparison.collector.tokens.shape
 
-    def cross(layer: Any, args: tuple, kwargs: dict) -> None:
+    def enter(index: int, layer: Any, entering: torch.Tensor, args: tuple, kwargs: dict) -> None:
         if comparison.adapters > 1:  # with one adapter the order of rows stays
-            entering = args[0] if args else kwargs["hidden_states"]
             if entering.shape[:2] != shape:
                 raise ModelUnsupported(f"{type(layer).__name__} takes a tensor of shape {tuple(entering.shape)} for "
                                        f"{shape[0]} rows of {shape[1]} tokens, which cannot be told apart in it; compare "
                                        "one adapter at a time, or with decompose=False")
-            args = _chosen(args, order, shape)
+            entering, args = entering[order], _chosen(args, order, shape)
             kwargs = {name: _chosen(value, order, shape) for name, value in kwargs.items()}
         usual = rows.names
-        rows.names, comparison.crossing = exchanged, True
+        rows.names = exchanged
         try:
-            layer.forward(*args, **kwargs)
-        except _Enough:
-            pass
+            comparison.crossing.ask(layer, entering, args, kwargs)
         finally:
-            rows.names, comparison.crossing = usual, False
+            rows.names = usual
 
-    attending = set(attention_layers(model))
-    handles = [layer.register_forward_pre_hook(cross, with_kwargs=True)
-               for index, layer in enumerate(anatomy.layers(model)) if index in attending]
-    try:
+    with before_layers(model, enter):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _chosen(value: Any, order: torch.Tensor, shape: torch.Size) -> Any:

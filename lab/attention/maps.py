@@ -63,8 +63,7 @@ def maps(model: Any, tokens: torch.Tensor, real: torch.Tensor | None, request: R
     if batch != asked:
         raise OptionError(f"the maps were requested for {_listed(asked)}, and given {_listed(batch)}; request again")
     routed = routes(model) if routed is None else routed  # before rows of adapters are expected
-    names, tokens, real = together(adapters or (), tokens, real)
-    given = inputs(model, tokens, real)
+    names, given = together(adapters or (), inputs(model, tokens, real))
     weights: dict[int, torch.Tensor] = {}
     sinks: dict[int, torch.Tensor] = {}
 

@@ -1,13 +1,12 @@
 """A part of a layer's attention: some heads, some neighbouring queries, all keys."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import torch
 
 from lab.attention.heads import Heads
 from lab.attention.routing import Pattern
-from lab.attention.visibility import Part, Visibility
 from lab.attention.weights import Weights
 
 
@@ -20,8 +19,7 @@ def narrowed(pattern: Pattern, first: int, last: int, heads: Sequence[int] | Non
         last: Behind the last query.
         heads: Those that are kept, in this order; all if None.
     """
-    visibility = _Later(**{one.name: getattr(pattern.visibility, one.name) for one in fields(Visibility)}, offset=first)
-    visibility = replace(visibility, queries=last - first)
+    visibility = replace(pattern.visibility, queries=last - first, offset=pattern.visibility.offset + first)
     if isinstance(pattern, Weights):
         weights = pattern.weights[:, :, first:last]
         return Weights(weights if heads is None else weights[:, list(heads)], visibility)
@@ -31,19 +29,3 @@ def narrowed(pattern: Pattern, first: int, last: int, heads: Sequence[int] | Non
         queries, keys = queries[:, chosen], keys[:, chosen // (queries.shape[1] // keys.shape[1])]
         sink = None if sink is None else sink[chosen]
     return Heads(queries, keys, keys[..., :0], pattern.scale, visibility, pattern.softcap, sink)
-
-
-@dataclass(frozen=True)
-class _Later(Visibility):
-    """The same mask for queries from `offset` on."""
-
-    offset: int = 0
-
-    def block(self, first: int, last: int) -> Part:
-        return super().block(first + self.offset, last + self.offset)
-
-    @property
-    def real_queries(self) -> torch.Tensor:
-        if self.real is None:
-            return super().real_queries
-        return self.real[:, self.offset:self.offset + self.queries]

@@ -6,7 +6,6 @@ away, load the other, and `against` compares.
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from lab.attention import recorded
 from lab.attention.batch import forward, inputs
 from lab.attention.compare import Compared
+from lab.attention.crossing import Crossing, before_layers
 from lab.attention.divergence import divergence
 from lab.attention.measure import RECENT, Collector, stacked
 from lab.attention.output_change import relative_change
@@ -57,10 +57,10 @@ def record(model: Any, tokens: torch.Tensor, real: torch.Tensor | None, folder: 
         recorded.write(folder, layer, pattern, output, entering.pop(layer))
         return output
 
-    def enter(number: int, layer: Any, args: tuple, kwargs: dict) -> None:
-        entering[number] = args[0]
+    def enter(number: int, layer: Any, residual: torch.Tensor, *_: Any) -> None:
+        entering[number] = residual
 
-    with _before_layers(model, enter), listen(model, take, routed=routed):
+    with before_layers(model, enter), listen(model, take, routed=routed):
         forward(model, given, keep_logits=False)
     own, same = collector.gathered()
     recorded.save(folder / _STATISTICS, {
@@ -106,15 +106,11 @@ def against(model: Any, folder: Path, tokens: torch.Tensor, real: torch.Tensor |
     with contextlib.ExitStack() as around:
         around.enter_context(listen(model, comparison.take, routed=routed))
         if decompose:
-            around.enter_context(_before_layers(model, comparison.cross))
+            around.enter_context(before_layers(model, comparison.enter))
         forward(model, given, keep_logits=False)
     base, uniform = ({name.removeprefix(start): each for name, each in kept.items() if name.startswith(start)}
                      for start in ("base.", "uniform."))
     return comparison.result(base, uniform)
-
-
-class _Enough(Exception):
-    """A layer called once more has handed over its attention; the rest of it is not needed."""
 
 
 class _Comparison:
@@ -122,35 +118,24 @@ class _Comparison:
 
     def __init__(self, folder: Path, collector: Collector) -> None:
         self.folder, self.collector = folder, collector
-        self.crossed: Pattern | None = None
-        self.crossing = False
+        self.crossing = Crossing()
         self.found: dict[str, dict[int, torch.Tensor]] = {name: {} for name in (
             "divergence", "direct", "inherited", "output_change")}
 
-    def cross(self, number: int, layer: Any, args: tuple, kwargs: dict) -> None:
+    def enter(self, number: int, layer: Any, _: torch.Tensor, args: tuple, kwargs: dict) -> None:
         """Asks a layer once more, with what entered it in the first model."""
-        entering = recorded.read_entering(self.folder, number, self.collector.tokens.device)
-        self.crossing = True
-        try:
-            layer.forward(entering, *args[1:], **kwargs)
-        except _Enough:
-            pass
-        finally:
-            self.crossing = False
+        self.crossing.ask(layer, recorded.read_entering(self.folder, number, self.collector.tokens.device), args, kwargs)
 
     def take(self, layer: int, pattern: Pattern) -> torch.Tensor:
-        """Measures a layer; one that was called only for its attention stops here."""
-        if self.crossing:
-            self.crossed = pattern
-            raise _Enough
+        """Measures a layer, and with it what it answered before, on the first model's input."""
+        self.crossing.intercept(pattern)
         output = self.collector.take(layer, pattern).output
         base, before = recorded.read(self.folder, layer, pattern)
         self.found["divergence"][layer] = divergence(base, pattern)
         self.found["output_change"][layer] = relative_change(before, output, pattern.visibility.real_queries)
-        if self.crossed is not None:
-            self.found["direct"][layer] = divergence(base, self.crossed)
-            self.found["inherited"][layer] = divergence(self.crossed, pattern)
-            self.crossed = None
+        if (crossed := self.crossing.taken()) is not None:
+            self.found["direct"][layer] = divergence(base, crossed)
+            self.found["inherited"][layer] = divergence(crossed, pattern)
         return output
 
     def result(self, base: dict[str, torch.Tensor], uniform: dict[str, torch.Tensor]) -> Compared:
@@ -159,20 +144,6 @@ class _Comparison:
         changes = {name: stacked(found, self.collector.layers)[None] if found else None
                    for name, found in self.found.items()}
         return Compared(base, {name: each[None] for name, each in own.items()}, uniform, **changes)  # type: ignore[arg-type]
-
-
-@contextlib.contextmanager
-def _before_layers(model: Any, call: Callable[[int, Any, tuple, dict], None]) -> Iterator[None]:
-    """Calls back with index, layer and arguments before each layer that attends."""
-    layers = anatomy.layers(model)
-    handles = [layers[index].register_forward_pre_hook(
-        lambda layer, args, kwargs, index=index: call(index, layer, args, kwargs), with_kwargs=True)
-        for index in attention_layers(model)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _facts(model: Any, routed: bool) -> dict[str, Any]:

@@ -1,21 +1,18 @@
 """Base and adapters on the same prompts, as rows of one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from lab.models.rows import BASE
 
 
-def together(adapters: Sequence[str], tokens: torch.Tensor, real: torch.Tensor | None
-             ) -> tuple[list[str], torch.Tensor, torch.Tensor | None]:
-    """The adapter of every row, tokens [(1 + A)·P, T] and what is real of them: P rows of the base, then P of each adapter.
+def together(adapters: Sequence[str], given: Mapping[str, torch.Tensor]) -> tuple[list[str], dict[str, torch.Tensor]]:
+    """The adapter of each of (1 + A)·P rows, P of the base and then P of each adapter, and what the model is called with.
 
     Args:
         adapters: A names.
-        tokens: [P, T], token ids.
-        real: [P, T], False for padding; None where there is none.
+        given: From `lab.attention.batch.inputs`, [P, T] each.
     """
-    copies = 1 + len(adapters)
-    names = [name for name in (BASE, *adapters) for _ in range(len(tokens))]
-    return names, tokens.repeat(copies, 1), None if real is None else real.repeat(copies, 1)
+    names = [name for name in (BASE, *adapters) for _ in range(len(given["input_ids"]))]
+    return names, {name: each.repeat(1 + len(adapters), 1) for name, each in given.items()}

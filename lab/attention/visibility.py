@@ -25,6 +25,7 @@ class Visibility:
         rule: Transformers' mask function, where the mask is neither causal nor a causal window; else None.
         more: What `sdpa_mask` needs besides, to make a block of such a rule.
         device: Of the masks.
+        offset: Key position of the first query.
     """
 
     queries: int
@@ -35,6 +36,7 @@ class Visibility:
     rule: Callable | None = None
     more: dict[str, Any] = field(default_factory=dict)
     device: torch.device | str = "cpu"
+    offset: int = 0
 
     def block(self, first: int, last: int) -> Part:
         """The keys that queries first … last-1 can see.
@@ -43,6 +45,7 @@ class Visibility:
             First and last key of the range, then the first key from which a mask is needed, and that mask
             [B or 1, 1, q, k] of bool, True for visible; None where every key of the range is visible to every query.
         """
+        first, last = first + self.offset, last + self.offset
         if self.rule is not None:
             mask = sdpa_mask(self.rows, last - first, self.keys, q_offset=first, mask_function=self.rule,
                              attention_mask=self.real, allow_is_causal_skip=False, device=self.device, **self.more)
@@ -66,7 +69,7 @@ class Visibility:
         """[B, Q] of bool, False for padding."""
         if self.real is None:
             return torch.ones(self.rows, self.queries, dtype=torch.bool, device=self.device)
-        return self.real[:, :self.queries]
+        return self.real[:, self.offset:self.offset + self.queries]
 
     @functools.cached_property
     def padded_at_ends(self) -> bool:
