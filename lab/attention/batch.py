@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lab.errors import OptionError
+from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
 
 
@@ -18,19 +18,27 @@ def inputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = None) -
         real: [B, T], 0 or False for padding; None where there is none.
 
     Raises:
-        OptionError: A prompt is empty or longer than the model's positions, or the model is not in evaluation mode.
+        OptionError: A prompt is empty, padded between its tokens or longer than the model's positions, or the model is not
+            in evaluation mode.
+        ModelUnsupported: Its weights lie on several devices.
     """
-    if not tokens.numel():
-        raise OptionError(f"a batch of shape {tuple(tokens.shape)} has no tokens; give at least one prompt with one token")
+    if tokens.dim() != 2 or not tokens.numel():
+        raise OptionError(f"a batch of shape {tuple(tokens.shape)} has no tokens [B, T]; give at least one prompt with one")
     if real is not None and (real.shape != tokens.shape or not bool(real.any(1).all())):
         raise OptionError(f"real of shape {tuple(real.shape)} for tokens of shape {tuple(tokens.shape)}: it has to say of "
                           "every token whether it is real, and each prompt needs one that is")
+    if real is not None and _broken(real.bool()):
+        raise OptionError("a prompt has padding between its tokens, over which no distance is right; pad at its ends only")
     plain = anatomy.plain_model(model)
     if plain.training:
         raise OptionError("the model is in training mode, in which dropout changes its attention; call model.eval() first")
     most = getattr(plain.config.get_text_config(decoder=True), "max_position_embeddings", None)
     if most is not None and tokens.shape[1] > most:
         raise OptionError(f"a prompt of {tokens.shape[1]} tokens: this model has positions for {most}; shorten it")
+    devices = {str(weight.device) for weight in plain.parameters()}
+    if len(devices) > 1:
+        raise ModelUnsupported(f"the model's weights lie on {', '.join(sorted(devices))}; attention is measured on "
+                               "one device; load it on one, or quantised")
     given = {"input_ids": tokens.to(plain.device)}
     if real is not None and not bool(real.bool().all()):
         mask = real.to(plain.device).long()
@@ -39,6 +47,12 @@ def inputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = None) -
             # a padded row has to read the positions that it would have alone
             given["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
     return given
+
+
+def _broken(real: torch.Tensor) -> bool:
+    """Whether the real tokens of a row [B, T] are more than one stretch."""
+    begins = real & ~torch.nn.functional.pad(real, (1, 0))[:, :-1]
+    return bool((begins.sum(1) > 1).any())
 
 
 def forward(model: Any, given: dict[str, torch.Tensor], *, keep_logits: bool) -> torch.Tensor:

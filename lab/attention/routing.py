@@ -69,7 +69,8 @@ def attend(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Ten
         raise ModelUnsupported(f"{type(module).__name__} {problem or 'attends outside the layers'}; its attention cannot be "
                                "measured")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    output = listening.receive(layer, Heads(query, key, value, scale, attention_mask, softcap, s_aux))
+    with torch.autocast(query.device.type, enabled=False):  # scores stay in float32, as a fused kernel keeps them
+        output = listening.receive(layer, Heads(query, key, value, scale, attention_mask, softcap, s_aux))
     listening.reported[layer] = listening.reported.get(layer, 0) + 1
     return output.to(query.dtype), None
 

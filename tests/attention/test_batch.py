@@ -7,7 +7,7 @@ import torch
 
 from lab.attention.batch import forward, inputs
 from lab.attention.measure import measure
-from lab.errors import OptionError
+from lab.errors import ModelUnsupported, OptionError
 from tests.attention import reference
 
 ROWS = reference.prompts()
@@ -41,9 +41,9 @@ def test_only_the_last_logits_unless_all_are_wanted():
     assert measure(reference.model("llama"), ROWS).logits is None
 
 
-@pytest.mark.parametrize("shape", [(0, 5), (1, 0)])
+@pytest.mark.parametrize("shape", [(0, 5), (1, 0), (7,)])
 def test_an_empty_batch(shape):
-    with pytest.raises(OptionError, match="has no tokens; give at least one prompt"):
+    with pytest.raises(OptionError, match=r"has no tokens \[B, T\]; give at least one prompt"):
         measure(reference.model("llama"), torch.zeros(shape, dtype=torch.long))
 
 
@@ -54,6 +54,22 @@ def test_an_empty_prompt_among_others():
         measure(reference.model("llama"), ROWS, real)
     with pytest.raises(OptionError, match=r"real of shape \(2, 39\) for tokens of shape \(2, 40\)"):
         measure(reference.model("llama"), ROWS, real[:, 1:])
+
+
+def test_padding_between_tokens():
+    real = torch.ones_like(ROWS)
+    real[1, :2], real[1, -2:] = 0, 0
+    assert "attention_mask" in inputs(reference.model("llama"), ROWS, real)
+    real[1, 7] = 0
+    with pytest.raises(OptionError, match="padding between its tokens.*pad at its ends only"):
+        inputs(reference.model("llama"), ROWS, real)
+
+
+def test_a_model_on_several_devices():
+    model = copy.deepcopy(reference.model("llama"))
+    model.model.layers[1].to("meta")
+    with pytest.raises(ModelUnsupported, match="weights lie on cpu, meta; attention is measured on one device"):
+        measure(model, ROWS)
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])

@@ -5,12 +5,15 @@ import copy
 import pytest
 import torch
 
+from lab.attention.batch import forward, inputs
 from lab.attention.compare import compare
 from lab.attention.divergence import divergence
 from lab.attention.measure import measure
+from lab.attention.per_query import per_query
 from lab.attention.routing import listen
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
+from lab.models.quantization import hold_still
 from tests.attention import reference
 from tests.attention.reference import ADAPTERS, LENGTH
 
@@ -164,3 +167,41 @@ def test_several_streams_cannot_be_exchanged_by_row():
             compare(tuned, ADAPTERS, ROWS, routed=True)
     finally:
         handle.remove()
+
+
+def in_nf4(folder):
+    """A tiny PEFT model on a base in NF4, which bitsandbytes wants in widths of whole blocks of 64."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("qwen2", **{**reference.COMMON, "intermediate_size": 128, "initializer_range": 0.2})
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, quantization_config=BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32), device_map={"": "cpu"})
+    hold_still(base)
+    settings = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    return get_peft_model(base, settings, "one").eval()
+
+
+def test_rows_on_a_base_in_nf4_equal_separate_forwards(tmp_path):
+    tuned, patterns, own = in_nf4(tmp_path), [], []
+    assert "4bit" in type(anatomy.layers(tuned)[0].self_attn.q_proj).__name__
+    compared = compare(tuned, ["one"], TOKENS, REAL)
+
+    def keep(layer, pattern):
+        patterns.append(pattern)
+        return per_query(pattern, TOKENS, 1).output
+
+    for adapter in (None, "one"):
+        with reference.under(tuned, adapter), torch.no_grad():
+            own.append(measure(tuned, TOKENS, REAL).statistics)
+            with listen(tuned, keep):
+                forward(tuned, inputs(tuned, TOKENS, REAL), keep_logits=False)
+    for name, each in own[0].items():
+        torch.testing.assert_close(compared.base[name], each, atol=1e-5, rtol=1e-5, equal_nan=True)
+        torch.testing.assert_close(compared.tuned[name][0], own[1][name], atol=1e-5, rtol=1e-5, equal_nan=True)
+    for layer in range(2):
+        expected = divergence(patterns[layer], patterns[layer + 2])
+        torch.testing.assert_close(compared.divergence[0, :, layer], expected, atol=1e-7, rtol=1e-4)
+    assert bool((compared.divergence > 1e-5).all() and (compared.direct > 1e-5).all())

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lab.attention.measure import measure
+from lab.attention.per_query import per_query
 from lab.attention.routing import NAME, attend, attention_layers, listen, routes
 from lab.attention.visibility import Visibility
 from lab.errors import ModelUnsupported
@@ -70,6 +71,20 @@ def test_each_part_of_a_model_gets_back_its_own_setting():
     assert set(before) == {"eager", "sdpa"}
     assert not measure(model, ROWS).statistics["entropy"].isnan().any()
     assert implementations(model) == before
+
+
+def test_scores_are_made_in_float32_under_autocast_too():
+    held, found = [], []
+
+    def keep(layer, pattern):
+        held.append(pattern)
+        found.append(per_query(pattern, ROWS, 1))
+        return found[-1].output
+
+    with torch.autocast("cpu", torch.bfloat16), listen(reference.model("llama"), keep), torch.no_grad():
+        reference.model("llama")(ROWS, use_cache=False)
+    for pattern, each in zip(held, found, strict=True):
+        assert torch.equal(each.entropy, per_query(pattern, ROWS, 1).entropy)
 
 
 def test_routes_is_asked_of_the_model_under_an_adapter_too():
