@@ -14,7 +14,6 @@ from lab.attention.measure import RECENT, Collector, stacked
 from lab.attention.output_change import relative_change
 from lab.attention.routing import Pattern, listen, routes
 from lab.attention.together import together
-from lab.attention.visibility import Visibility
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
 from lab.models.rows import BASE, Rows, adapter_rows
@@ -68,7 +67,7 @@ class _Comparison:
         if (exchanged := self.crossing.taken()) is not None:
             # base input with tuned weights in the first half of its rows, the other way in the second; pairs see the same
             # keys, and a pattern of weights could not tell padding in rows of another order
-            crossed = replace(with_total(exchanged), visibility=pattern.visibility.of_rows(torch.cat([base, tuned])))
+            crossed = with_total(replace(exchanged, visibility=pattern.visibility.of_rows(torch.cat([base, tuned]))))
             half = torch.arange(len(base), device=base.device)
             swapped = crossed.of_rows(half), crossed.of_rows(half + len(base))
             self._keep("direct", layer, (divergence(both[0], swapped[0]) + divergence(swapped[1], both[1])) / 2)
@@ -163,14 +162,12 @@ def _chosen(value: Any, order: torch.Tensor, shape: torch.Size) -> Any:
     """What a layer is called with, for the rows of `order`; whatever has no batch axis stays as it is.
 
     Args:
-        value: A tensor, a `Visibility`, a tuple of such, or anything else.
+        value: A tensor, a tuple of such, or anything else, such as the lab's own mask, of which this needs the shape only.
         order: [B'] of rows.
         shape: B, T.
     """
     if isinstance(value, tuple):
         return tuple(_chosen(part, order, shape) for part in value)
-    if isinstance(value, Visibility):
-        return value.of_rows(order)
     if not isinstance(value, torch.Tensor):
         return value
     rows, length = shape
