@@ -25,7 +25,6 @@ class FamilyWise:
         changed: [L, H], where p < alpha.
         less_changed: [L, H], where less_p < alpha; an error of its own, beside that of `changed`.
         global_p: That any head changed more, the smallest p.
-        global_less_p: The same for less.
         maximum: The observed adapter's standardised value in its most extreme head; -inf if no head can be compared.
         null_maxima: [draws], the same of every draw.
         null_mean: [L, H] nats.
@@ -40,7 +39,6 @@ class FamilyWise:
     changed: np.ndarray
     less_changed: np.ndarray
     global_p: float
-    global_less_p: float
     maximum: float
     null_maxima: np.ndarray
     null_mean: np.ndarray
@@ -81,7 +79,7 @@ def family_wise(observed: np.ndarray, null: np.ndarray, *, alpha: float = ALPHA,
     mean, below = draws.mean(0), alpha - 1e-9
     return FamilyWise(
         p=p, less_p=less_p, pointwise_p=np.where(comparable, (standardised >= standardised[0]).mean(0), 1.0),
-        changed=p < below, less_changed=less_p < below, global_p=float(p.min()), global_less_p=float(less_p.min()),
+        changed=p < below, less_changed=less_p < below, global_p=float(p.min()),
         maximum=float(maxima[0]), null_maxima=maxima[1:], null_mean=mean, null_high=np.percentile(draws, 95, axis=0),
         ratio=np.maximum(one, resolution) / np.maximum(mean, resolution), level=level(len(draws), alpha))
 
