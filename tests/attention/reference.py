@@ -34,7 +34,7 @@ CONFIGURATIONS = {  # name: Transformers' model type, what differs from COMMON
     "gpt_neox": ("gpt_neox", {}),
     "phi": ("phi", {}),
     "olmo2": ("olmo2", {}),
-    "granite": ("granite", {"attention_multiplier": 0.25}),
+    "granite": ("granite", {"attention_multiplier": 0.3}),
     "gpt_oss": ("gpt_oss", {"head_dim": 16, **_EXPERTS, **_SLIDING}),
     "deepseek_v3": ("deepseek_v3", {"num_key_value_heads": HEADS, "q_lora_rank": 32, "kv_lora_rank": 16, "v_head_dim": 12,
                                     "qk_rope_head_dim": 8, "qk_nope_head_dim": 16, "n_routed_experts": 8, "n_group": 2,

@@ -87,6 +87,21 @@ def test_scores_are_made_in_float32_under_autocast_too():
         assert torch.equal(each.entropy, per_query(pattern, ROWS, 1).entropy)
 
 
+def test_another_model_may_be_measured_in_the_middle():
+    model, others, found = reference.model("llama"), [], []
+
+    def keep(layer, pattern):
+        others.append(measure(reference.model("qwen2"), ROWS).statistics["entropy"])
+        found.append(per_query(pattern, ROWS, 1))
+        return found[-1].output
+
+    with listen(model, keep), torch.no_grad():
+        logits = model(ROWS, use_cache=False).logits
+    torch.testing.assert_close(logits, model(ROWS).logits, atol=1e-4, rtol=1e-4)
+    assert len(found) == 2
+    assert all(torch.equal(each, measure(reference.model("qwen2"), ROWS).statistics["entropy"]) for each in others)
+
+
 def test_routes_is_asked_of_the_model_under_an_adapter_too():
     assert routes(reference.tuned("llama"))
     assert not routes(reference.tuned("bloom"))

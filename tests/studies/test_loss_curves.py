@@ -1,6 +1,7 @@
 """Planted curves, recorded as runs and read back: the study finds in them what was planted."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,17 +16,14 @@ EVAL = np.arange(0, 201, 10)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def store(tmp_path_factory):
+def store(empty_database, tmp_path_factory):
     """One store for all the planted runs."""
-    from lab.tracking.store import ensure_store
-
     folder = tmp_path_factory.mktemp("curves")
+    shutil.copy(empty_database, folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        ensure_store()
         yield
 
 
