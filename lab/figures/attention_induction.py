@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from lab.figures.arrays import as_floats
 from lab.figures.layout import own_axes
-from lab.figures.theme import WARNING, color, legend, reference
+from lab.figures.theme import MUTED, WARNING, color, legend
 
 
 def ablation(intact: float, top: float, random: Any, ax: Axes | None = None, *, vocabulary: int, heads: int,
@@ -44,9 +44,13 @@ def ablation(intact: float, top: float, random: Any, ax: Axes | None = None, *, 
     if intact_interval is not None or top_interval is not None:
         ax.plot([], [], color="black", marker="|", linestyle="", label=f"95 % interval over {covers}")
     chance = math.log(vocabulary)
-    reference(ax, chance, f"guessing: ln {vocabulary:,} = {chance:.2f}")
+    ax.axhline(chance, color=MUTED, linestyle=":", linewidth=1.2, zorder=1)
+    # at the left, since at the right the top heads often reach the line
+    ax.annotate(f"guessing: ln {vocabulary:,} = {chance:.2f}", (0, chance), xycoords=("axes fraction", "data"),
+                xytext=(4, -3), textcoords="offset points", va="top", fontsize=8, color=MUTED)
     highest = np.nanmax([*random, float(as_floats(intact)), float(as_floats(top)), chance])
     ax.set_xticks([0, 1, 2], ["intact", f"{few} at random,\nsame layers", f"{few} with the highest\ninduction score"])
-    ax.set(xlabel="ablated", ylabel="loss on the second copy (nats/token)", xlim=(-0.5, 2.6), ylim=(0, 1.35 * highest))
+    ax.set(xlabel="ablated", ylabel="loss on the second copy (nats/token)", xlim=(-0.5, 2.6),
+           ylim=(-0.04 * highest, 1.35 * highest))
     legend(ax, least=1, loc="upper left")
     return ax

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 
 from lab.figures.arrays import as_floats
 from lab.figures.attention_scale import change_scale, draw_zeros, layer_axis
@@ -76,16 +77,20 @@ def _line(ax: Axes, x: np.ndarray, values: np.ndarray, ends: np.ndarray | None, 
 
 
 def change_by_category(change: Any, categories: Sequence[str], ax: Axes | None = None, *,
-                       label: str = "divergence, mean over heads (nats)") -> Axes:
+                       label: str = "divergence, mean over heads (nats)", norm: Normalize | None = None,
+                       title: str = "") -> Axes:
     """Heat map of the change in every layer for every category of prompts; colours follow square roots.
 
     Args:
         change: (categories, L).
         categories: Names, with the number of prompts if it is to be seen.
         label: Of the colour bar, with the unit.
+        norm: What the colours span, where maps share it; made by `roots`.
+        title: Above the map.
     """
     ax = own_axes(ax)
+    ax.set_title(title, loc="left")
     change = as_floats(change)
     heat_map(change, categories, [str(layer) for layer in range(change.shape[1])], ax, label=label + ROOTS, xlabel="layer",
-             ylabel="category of prompts", written="{:.2g}", norm=roots(change))
+             ylabel="category of prompts", written="{:.2g}", norm=norm or roots(change))
     return ax

@@ -13,6 +13,7 @@ LIMITS = [
     "there is no interest in its content. Whether it is a template's or a beginning-of-text token changes the number.",
     "The best head of a role was picked among all heads: its value in the table is biased upwards. The verdicts pick it on "
     "one half of the prompts and measure it on the other.",
+    "The best head of a role need not fill it: hold its share against that of uniform attention.",
     "Roles are named by where heads look on these prompts; a head can have several, and others on other texts.",
     "A zero in the place of a head's output is no input that later layers know: part of an ablation's cost may be that.",
 ]

@@ -11,7 +11,8 @@ from lab.models.tuned import open_several
 from lab.studies import attention_figures as figures
 from lab.studies import attention_prompts, attention_report, attention_shown, attention_tables, attention_verdicts
 from lab.studies.attention_changes import Changes, changes
-from lab.studies.attention_trained import Trained, alike_but_for_seed, by_rank, differences, placebo_command
+from lab.studies.attention_hypotheses import hypotheses
+from lab.studies.attention_trained import PLACEBO, Trained, alike_but_for_seed, by_rank, differences, placebo_command
 from lab.studies.closing import close
 from lab.tracking.report import Report, next_command, table
 from lab.tracking.run import Run
@@ -32,7 +33,7 @@ def compare_adapters(run: Run, config: Any, trained: Sequence[Trained], placebo:
     read = attention_prompts.read(config, opened.base, opened.tokenizer, [one.capsule.run_id for one in trained])
     attention_shown.check(config, opened.model, read, models=2)
     seeds, ranks = alike_but_for_seed(trained), by_rank(trained)
-    run.state(attention_verdicts.hypotheses(
+    run.state(hypotheses(
         prompts=len(read), placebo=placebo is not None, seeds=len(seeds),
         ranks=sorted(next(iter(ranks.values()))) if ranks else ()), config.predict)
     run.params(attention_report.facts(opened.base, read))
@@ -61,7 +62,7 @@ def _evidence(found: Sequence[Changes], control: Changes | None, seeds: Sequence
     by_name = {one.trained.name: one for one in found}
     return attention_verdicts.Evidence(
         divergence=_attending(found[0], found[0].values["divergence"]), change=_change(found[0]),
-        placebo=None if control is None else _attending(control, control.values["divergence"]),
+        placebo=None if control is None else _change(control),
         seeds=[_change(by_name[one.name]) for one in seeds],
         ranks=[{rank: _attending(found[0], by_name[one.name].values["divergence"]) for rank, one in of_seed.items()}
                for of_seed in ranks.values()])
@@ -109,6 +110,9 @@ def _sections(found: Sequence[Changes], control: Changes | None, read: Sequence[
                      + ("trained like this run in all but its data." if not apart else
                         f"not trained like this run: {'; '.join(apart)}. What it shows is therefore no pure control.")
                      + " What a placebo changes beyond its null is what training changes that has nothing to learn.")
+    elif any(one.test is not None and one.test.changed.any() for one in found):
+        words.append("Whether that is what was learned, or what any training does, only a placebo says: the same training "
+                     f"on dataset={PLACEBO}, and then this comparison with placebo=<its run id>.")
     sections = [("In words", "\n\n".join(words))]
     if len(found) == 1:
         sections += [("By layer", table(attention_report.layer_rows(found[0]))),
@@ -127,7 +131,8 @@ def _shown(run: Run, config: Any, found: Changes, read: Sequence[Prompt], model:
     shown = [read[i] for i in chosen]
     taken = [attention_shown.whole_maps(model, prompt, heads, tokens, adapter=found.trained.name, routed=routed)
              for prompt in shown]
-    attention_shown.show(run, shown, taken, heads, facts={"divergence (nats)": divergence[chosen]},
+    attention_shown.show(run, shown, taken, heads, facts={
+        "divergence (nats)": divergence[chosen], "of random directions (nats)": found.null["divergence"].mean(0)[chosen]},
                          title=f"Attention before and after training: run {found.trained.capsule.run_id}")
     which = "asked for" if named is not None else "that exceed their null most"
     return [("Maps", attention_shown.words(heads, shown, which))]

@@ -11,14 +11,18 @@ from lab.figures.attention_layers import change_by_category, change_by_layer
 from lab.figures.attention_null import change_against_null, null_maximum, ratio_grid
 from lab.figures.attention_ranks import change_by_rank
 from lab.figures.attention_spread import distributions
+from lab.figures.heat import roots
 from lab.figures.layout import panels
-from lab.studies.attention_changes import Changes
+from lab.studies.attention_changes import Changes, mean_over
 from lab.studies.attention_intervals import over_prompts
 from lab.studies.attention_tables import by_category
 from lab.studies.attention_trained import Trained
 from lab.tracking.run import Run
 
 MARKED = "changed beyond the null"
+ALONE = "beyond random directions, each head alone (5 % by chance)"
+SAID = {"direct": "direct, by the layer's own weights", "inherited": "inherited, through the layer's input",
+        "divergence": "divergence"}
 
 
 def draw_change(run: Run, found: Changes, read: Sequence[Prompt], folder: str = "") -> None:
@@ -37,16 +41,16 @@ def draw_change(run: Run, found: Changes, read: Sequence[Prompt], folder: str = 
 
 def draw_statistics(run: Run, found: Changes) -> None:
     """Draws every statistic of base, tuned and their difference by head, and how they are distributed over heads."""
-    marks = None if found.test is None else found.test.changed
     defined = [name for name, values in found.base.items() if _told(values, found.tuned[name])]
     for name in defined:
-        before, after, alike = (_mean(each[name]) for each in (found.base, found.tuned, found.uniform))
+        before, after, alike = (mean_over(each[name], 0) for each in (found.base, found.tuned, found.uniform))
+        marks, null = (found.beyond(name), {"null": found.moved[name]}) if name in found.moved else (None, {})
         figure = base_tuned_difference(before, after, name, uniform=np.broadcast_to(alike[:, None], before.shape),
-                                       marks=marks, marked=MARKED)
+                                       marks=marks, marked=ALONE)
         run.figure(f"statistics/{name}", figure, {"base": found.base[name], "tuned": found.tuned[name],
-                                                  "uniform": found.uniform[name], **_marks(found)})
+                                                  "uniform": found.uniform[name], **null})
     own, changed = ({name: each[name] for name in defined} for each in (found.base, found.tuned))
-    same = {name: _mean(found.uniform[name]) for name in defined}
+    same = {name: mean_over(found.uniform[name], 0) for name in defined}
     run.figure("distributions", distributions(own, changed, uniform=same),
                {f"{side}.{name}": each[name] for side, each in (("base", own), ("tuned", changed)) for name in defined}
                | {f"uniform.{name}": values for name, values in same.items()})
@@ -97,7 +101,8 @@ def draw_placebo(run: Run, found: Changes, placebo: Changes) -> None:
 def _change(run: Run, found: Changes, folder: str) -> None:
     test, values = found.test, found.divergence
     figure, axes = panels(1 if test is None else 4, columns=2, width=5.8, height=max(4.2, 2.2 + 0.14 * len(values)))
-    head_grid(values, "divergence", axes[0], marks=None if test is None else test.changed, marked=MARKED)
+    head_grid(values, "divergence", axes[0], marks=None if test is None else test.changed, marked=MARKED,
+              title="divergence between base and tuned")
     if test is not None:
         ratio_grid(values, test.null_mean, axes[1], marks=test.changed, marked=MARKED)
         change_against_null(values, test.null_mean, axes[2], marks=test.changed, marked=MARKED)
@@ -113,8 +118,9 @@ def _layers(run: Run, found: Changes, folder: str) -> None:
     ends = {name: over_prompts(np.nanmean(found.values[name], axis=2)) for name in names}
     nulls = {name: _null_of_layers(found.null[name]) for name in names if name in found.null}
     figure, axes = panels(1, width=7.2, height=4.4)
-    change_by_layer({name: mean for name, (mean, _, _) in ends.items()}, axes[0], nulls=nulls, covers=_covers(found),
-                    intervals={name: np.stack([low, high], axis=1) for name, (_, low, high) in ends.items()})
+    change_by_layer({SAID[name]: mean for name, (mean, _, _) in ends.items()}, axes[0], covers=_covers(found),
+                    nulls={SAID[name]: null for name, null in nulls.items()},
+                    intervals={SAID[name]: np.stack([low, high], axis=1) for name, (_, low, high) in ends.items()})
     run.figure(f"{folder}layers", figure, {
         f"{name}.{part}": values for name in names for part, values in zip(("mean", "low", "high"), ends[name], strict=True)}
         | {f"{name}.null_{part}": values for name, pair in nulls.items()
@@ -123,11 +129,16 @@ def _layers(run: Run, found: Changes, folder: str) -> None:
 
 def _categories(run: Run, found: Changes, read: Sequence[Prompt], folder: str) -> None:
     members = by_category(read)
-    change = np.stack([np.nanmean(found.values["divergence"][rows], axis=(0, 2)) for rows in members.values()])
+    of = {"divergence": found.values["divergence"]}
+    if "divergence" in found.null:
+        of["null"] = found.null["divergence"].mean(0)
+    shown = {name: np.stack([np.nanmean(each[rows], axis=(0, 2)) for rows in members.values()]) for name, each in of.items()}
     names = [f"{name} ({len(rows)})" for name, rows in members.items()]
-    figure, axes = panels(1, width=7.2, height=max(3.0, 1.2 + 0.4 * len(names)))
-    change_by_category(change, names, axes[0])
-    run.figure(f"{folder}categories", figure, {"divergence": change, "categories": np.array(list(members)),
+    figure, axes = panels(len(shown), width=7.2, height=max(3.0, 1.2 + 0.4 * len(names)))
+    for ax, (name, change) in zip(axes, shown.items(), strict=True):
+        change_by_category(change, names, ax, norm=roots(*shown.values()), title={
+            "divergence": "this model against its base", "null": "random directions of the same size, mean"}[name])
+    run.figure(f"{folder}categories", figure, {**shown, "categories": np.array(list(members)),
                                                "prompts": np.array([len(rows) for rows in members.values()])})
 
 
@@ -155,10 +166,6 @@ def _marks(found: Changes) -> dict[str, Any]:
 def _told(*values: np.ndarray) -> bool:
     """Whether a statistic says anything: a model without learned sinks has a learned sink of 0 everywhere."""
     return any(bool(np.nan_to_num(each).any()) for each in values)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    return np.asarray(np.ma.masked_invalid(values).mean(axis=0).filled(np.nan))
 
 
 def _covers(found: Changes) -> str:

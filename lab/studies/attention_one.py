@@ -27,6 +27,7 @@ from lab.tracking.report import Report, next_command
 from lab.tracking.run import Run
 
 ON_PAGE = {"entropy": "entropy (nats)", "first_token": "first token (share)", "previous_token": "previous token (share)"}
+UNITS = {"entropy": "nats", "distance": "tokens"}  # of the others: share
 
 
 def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None:
@@ -53,7 +54,7 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None
     measured = Measured({**values, "induction": copied.scores}, {**uniform, "induction": np.zeros(copied.scores.shape[:2])})
     roles = attention_roles.table(measured)
     _record(run, measured, copied, roles, read)
-    sections = [("Statistics", _means(measured))]
+    sections = [("Statistics", _means(measured, config.recent))]
     shown = _shown(run, config, measured, [*read, attention_copying.as_prompt(copied, tokenizer)], model, routed)
     if config.queries is not None:
         run.table("top_keys", _top_keys(config, model, read, [at for at, _ in shown], routed))
@@ -98,21 +99,22 @@ def _record(run: Run, measured: Measured, copied: attention_copying.Copied, role
 
 
 def _summary(measured: Measured) -> dict[str, float]:
-    units = {"entropy": "nats", "distance": "tokens"}
     kept = ("entropy", "entropy_share", "first_token", "distance", "recent", "previous_token")
-    found = {f"attention/{name}_mean_{units.get(name, 'share')}".replace("share_mean_share", "mean_share"):
+    found = {f"attention/{name}_mean_{UNITS.get(name, 'share')}".replace("share_mean_share", "mean_share"):
              float(np.nanmean(measured.values[name])) for name in kept}
     return {**found, "attention/sink_heads_share": attention_roles.sink_heads(measured)}
 
 
-def _means(measured: Measured) -> str:
-    lines = ["| statistic | mean over heads | 95 % interval over prompts | uniform attention |", "|---|---|---|---|"]
+def _means(measured: Measured, recent: int) -> str:
+    lines = ["| statistic | unit | mean over heads | 95 % interval over prompts | uniform attention |",
+             "|---|---|---|---|---|"]
     for name, values in measured.values.items():
         if name == "induction" or not np.nan_to_num(values).any():
             continue
         mean, low, high = over_prompts(np.nanmean(values, axis=(1, 2)))
         uniform = float(np.nanmean(measured.uniform[name]))
-        lines.append(f"| {name} | {mean:.3g} | {low:.3g} to {high:.3g} | {uniform:.3g} |")
+        words = f"{name} (last {recent} keys)" if name == "recent" else name
+        lines.append(f"| {words} | {UNITS.get(name, 'share')} | {mean:.3g} | {low:.3g} to {high:.3g} | {uniform:.3g} |")
     return "\n".join(lines)
 
 
@@ -154,7 +156,7 @@ def _words(shown: Sequence[tuple[tuple[int, int], str]], routed: bool) -> list[t
     if shown:
         heads = ", ".join(f"{layer}.{head}" + (f" (best {role})" if role else "") for (layer, head), role in shown)
         words.append(("Maps", f"Heads {heads}, as layer.head. Browse them in `attention.html` among the artifacts; whole "
-                              "maps are under `maps/`."))
+                              "maps are under `maps/`. Induction shows on the text of random tokens said twice."))
     if not routed:
         words.append(("How it was measured", NOT_ROUTED))
     return words

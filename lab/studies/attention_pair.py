@@ -18,6 +18,7 @@ from lab.models.tuned import open_base, open_run
 from lab.studies import attention_figures as figures
 from lab.studies import attention_prompts, attention_shown, attention_tables, attention_verdicts
 from lab.studies.attention_changes import Changes
+from lab.studies.attention_hypotheses import hypotheses
 from lab.studies.attention_report import LIMITS, ONE_SEED, facts, head_rows, in_words, layer_rows, summary
 from lab.studies.attention_rows import TOKENS_AT_ONCE, by_length, changes_of, in_order
 from lab.studies.attention_trained import Trained
@@ -45,7 +46,7 @@ def compare_whole(run: Run, config: Any, trained: Trained, *, question: str) -> 
     base = open_base(trained.capsule, base=config.model, device=config.device, dtype=config.dtype)
     read = attention_prompts.read(config, base, base.tokenizer, [trained.capsule.run_id])
     attention_shown.check(config, base.model, read, models=2)
-    run.state(attention_verdicts.hypotheses(prompts=len(read), null=False), config.predict)
+    run.state(hypotheses(prompts=len(read), null=False), config.predict)
     run.params(facts(base, read))
     attention_prompts.record(run, read)
     routed, named = routes(base.model), attention_shown.named(config, base.model)
@@ -73,7 +74,7 @@ def compare_whole(run: Run, config: Any, trained: Trained, *, question: str) -> 
     own = trained.capsule.run_id
     close(run, attention_verdicts.verdicts(attention_verdicts.Evidence(
         divergence=found.values["divergence"][..., found.layers, :])), Report(
-        question=question, table=head_rows(found)[:10], limits=WITHOUT_NULL + LIMITS[:1] + LIMITS[4:] + ONE_SEED,
+        question=question, table=head_rows(found)[:10], limits=WITHOUT_NULL + LIMITS[:1] + LIMITS[-1:] + ONE_SEED,
         sections=sections,
         sources=[own], prediction=config.predict,
         next=[next_command("attention", run_id=own), next_command("ask", run_ids=own)]))
@@ -94,7 +95,7 @@ def _found(trained: Trained, tuned: Any, parts: Sequence[tuple[np.ndarray, Compa
     values = {name: each[0] for name, each in in_order([(i, changes_of(c)) for i, c in parts], axis=1).items()}
     own = {name: each[0] for name, each in in_order([(i, c.tuned) for i, c in parts], axis=1).items()}
     return Changes(trained, in_order([(i, c.base) for i, c in parts]), own, in_order([(i, c.uniform) for i, c in parts]),
-                   values, {}, None, attention_layers(tuned))
+                   values, {}, {}, None, attention_layers(tuned))
 
 
 def _maps(run: Run, config: Any, trained: Trained, found: Changes, read: Sequence[Prompt],

@@ -1,6 +1,6 @@
 """What a comparison of attention says in words and numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,14 @@ from lab.studies.attention_tables import heads, layers
 LIMITS = [
     "An attention weight is not importance: a head may attend elsewhere and pass on the same, or the same and pass on other "
     "values. `output_change` says more, ablation or patching would say most.",
+    "More than random directions is not yet something learned: training moves attention along directions of its own even on "
+    "data with nothing to learn. The control for that is a placebo, trained alike on the base's own data. Where its update "
+    "is the smaller one, compare the multiples of the null and not the nats.",
     "Divergence is never negative, so an interval over prompts that excludes 0 shows no effect. Whether a change is more "
     "than any update of this size makes is said only by the null (random directions, same singular values) and the placebo.",
-    "The null keeps each module's singular values and not how modules work together; more than the null means directions "
-    "matter, not that the change is useful.",
+    "The null keeps each module's singular values and not how modules work together.",
+    "Single statistics (entropy, first token, …) are held against random directions head by head: a twentieth of all heads "
+    "is marked by chance.",
     "That no head was called does not show that none changed in a way that matters.",
     "Inherited change is not nothing: a head may do other work because its input says other things.",
 ]
@@ -26,10 +30,11 @@ NOT_ROUTED = ("This model does not route through Transformers' attention interfa
               "from its own eager attention.")
 SEVERAL = ["Verdicts on heads are about the first run; compare another one alone for its statistics, maps and page."]
 _SHORT = ("divergence (nats)", "95 % interval", "null mean (nats)", "ratio to the null", "adjusted p", "changed",
-          "direct (nats)", "inherited (nats)", "output_change")
+          "direct (nats)", "direct of the null (nats)", "inherited (nats)", "inherited of the null (nats)",
+          "output_change (relative L2)", "output_change of the null (relative L2)")
 _OF_LAYERS = ("layer", "divergence (nats)", "divergence 95 % interval", "divergence of the null (nats)", "direct (nats)",
-              "direct of the null (nats)", "inherited (nats)", "inherited of the null (nats)", "output_change",
-              "heads changed")
+              "direct of the null (nats)", "inherited (nats)", "inherited of the null (nats)",
+              "output_change (relative L2)", "output_change of the null (relative L2)", "heads changed")
 
 
 def limits(adapters: int, seeds: int) -> list[str]:
@@ -99,13 +104,15 @@ def in_words(found: Changes, *, several: bool) -> str:
     return text + (
         f" {draws} random adapters of the same singular values make {_mean(found.null['divergence']):.3g}. Beyond them "
         f"{'are' if changed != 1 else 'is'} {changed} of {count} heads (smallest p {test.global_p:.3g}, for all heads "
-        f"together; if the adapter were one of the random ones, any head would be called in {test.level:.1%} of such runs), "
-        f"and {less} changed less than they. Of the change, {_share(found):.0%} is direct: made by the layer's own weights; "
-        "the rest is inherited from what the layers below hand up (the two need not add up to the whole).")
+        f"together, where {draws} draws allow no less than {1 / (draws + 1):.3g}; if the adapter were one of the random "
+        f"ones, any head would be called in {test.level:.1%} of such runs), and {less} changed less than they. Of the "
+        f"change, {_share(found.values):.0%} is direct, made by the layer's own weights (of random adapters' "
+        f"{_share(found.null):.0%}); the rest is inherited from what the layers below hand up (the two need not add up to "
+        "the whole).")
 
 
-def _share(found: Changes) -> float:
-    direct, inherited = _mean(found.values["direct"]), _mean(found.values["inherited"])
+def _share(values: Mapping[str, np.ndarray]) -> float:
+    direct, inherited = _mean(values["direct"]), _mean(values["inherited"])
     return direct / (direct + inherited) if direct + inherited > 0 else 0.0
 
 

@@ -33,7 +33,7 @@ def layers(found: Changes) -> list[Row]:
     for layer in found.layers:
         row: Row = {"layer": layer}
         for name, (mean, low, high) in bounds.items():
-            unit = "" if name == "output_change" else " (nats)"
+            unit = " (relative L2)" if name == "output_change" else " (nats)"
             row |= {f"{name}{unit}": _number(mean[layer]), f"{name} 95 % interval": _span(low[layer], high[layer])}
             if name in found.null:
                 draws = found.null[name][:, :, layer].mean((1, 2))
@@ -92,12 +92,17 @@ def _head(found: Changes, ends: dict[str, Any], layer: int, head: int) -> Row:
                 "changed": bool(test.changed[layer, head]), "changed less": bool(test.less_changed[layer, head])}
     for name in ("direct", "inherited", "output_change"):
         if name in found.values:
-            row[name + ("" if name == "output_change" else " (nats)")] = _number(found.values[name][at].mean())
+            unit = " (relative L2)" if name == "output_change" else " (nats)"
+            row[name + unit] = _number(found.values[name][at].mean())
+            if name in found.null:
+                row[f"{name} of the null{unit}"] = _number(found.null[name][(slice(None), *at)].mean())
     for name, values in found.base.items():
         change, low, high = (end[layer, head] for end in ends[name])
         if np.isfinite(change) and (values.any() or found.tuned[name].any()):  # else there is no learned sink
             row |= {f"{name}: base": _number(_mean(values[at])), f"{name}: tuned": _number(_mean(found.tuned[name][at])),
                     f"{name}: change, 95 % interval": _span(low, high)}
+            if name in found.moved:
+                row[f"{name}: change of the null, middle 95 %"] = _span(*np.percentile(found.moved[name][at], [2.5, 97.5]))
     return row
 
 

@@ -1,4 +1,4 @@
-"""What a comparison of attention is asked, and the rules that answer, from arrays."""
+"""The rules that answer what a comparison of attention is asked, from arrays."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,18 +9,18 @@ import numpy as np
 from lab.evaluation.beyond_null import RESAMPLES, Rows, beyond_null, over, prompts_first, relative
 from lab.evaluation.family_wise import ALPHA, RESOLUTION, family_wise
 from lab.evaluation.intervals import Estimate, over_items, over_seeds
+from lab.studies.attention_hypotheses import (
+    AS_RANDOM,
+    MAJORITY,
+    NO_AGREEMENT,
+    NO_DIRECTIONS,
+    NO_LEARNING,
+    NO_RANK,
+    TOP,
+    hypotheses,
+)
 from lab.studies.rules import exceeds, undecided
-from lab.tracking.hypotheses import Hypothesis, Verdict
-
-MINIMUM_PROMPTS = 5  # a bootstrap over fewer says nothing
-MAJORITY = 0.5
-TOP = 0.1
-NO_DIRECTIONS = "0.95 to 1: the directions of the update do not matter"
-AS_RANDOM = "0: as random directions"
-NO_LEARNING = "0: as an adapter that had nothing to learn"
-NO_AGREEMENT = "0: as a draw of the other seed's size"
-NO_RANK = "0: rank makes no difference"
-TO_DRAWS = "the 95 % interval of its difference to single draws from the null, over prompts and draws,"
+from lab.tracking.hypotheses import Verdict
 
 
 @dataclass(frozen=True)
@@ -47,35 +47,16 @@ class Evidence:
     Attributes:
         divergence: [prompts, L, H] nats, of the adapter or model asked about.
         change: The same with its null; None where there is none, as for two full models.
-        placebo: [prompts, L, H] nats, of an adapter trained as long on the base's own data.
+        placebo: Of an adapter trained as long on the base's own data, with its null.
         seeds: Of adapters that differ in nothing but the training seed.
         ranks: Divergence [prompts, L, H] by rank, one mapping per training seed.
     """
 
     divergence: np.ndarray
     change: Change | None = None
-    placebo: np.ndarray | None = None
+    placebo: Change | None = None
     seeds: Sequence[Change] = ()
     ranks: Sequence[Mapping[int, np.ndarray]] = ()
-
-
-def hypotheses(*, prompts: int, null: bool = True, direct: bool = True, placebo: bool = False, seeds: int = 1,
-               ranks: Sequence[int] = ()) -> list[Hypothesis]:
-    """Returns what a comparison has the data to ask.
-
-    Args:
-        prompts: How many; with fewer than 5 nothing is asked.
-        null: Whether there are draws from the null.
-        direct: Whether direct change is measured, of the draws too.
-        placebo: Whether there is a placebo adapter.
-        seeds: Adapters with a null that differ in the training seed only.
-        ranks: Of a sweep that is compared as a whole.
-    """
-    asked = {
-        "most_heads_unchanged": null, "later_layers_change_more": null and direct, "change_is_concentrated": null,
-        "more_than_placebo": placebo, "reproducible_over_seeds": null and seeds >= 2,
-        "change_grows_with_rank": len(set(ranks)) >= 2}
-    return [_STATED[name] for name, has in asked.items() if has and prompts >= MINIMUM_PROMPTS]
 
 
 def verdicts(evidence: Evidence) -> list[Verdict]:
@@ -103,7 +84,15 @@ def _most_unchanged(evidence: Evidence) -> Verdict:
     return exceeds(
         "most_heads_unchanged", found, threshold=MAJORITY, unit="share of heads", null=NO_DIRECTIONS,
         detail=f"{round(called.value * heads)} of {heads} heads called by the test for all heads together, "
-               f"{round(beyond.value * heads)} beyond 95 % of their own draws, {ALPHA * heads:.0f} of them by chance")
+               f"{round(beyond.value * heads)} beyond 95 % of their own draws, where chance alone puts about "
+               f"{ALPHA * heads:.0f}; {_of_placebo(evidence.placebo)}")
+
+
+def _of_placebo(placebo: Change | None) -> str:
+    if placebo is None:
+        return "training on nothing new may do the same: only a placebo tells"
+    test = family_wise(placebo.divergence, placebo.null, alpha=ALPHA)
+    return f"of the placebo's heads the first test calls {int(test.changed.sum())}"
 
 
 def _later_more(evidence: Evidence) -> Verdict:
@@ -145,11 +134,21 @@ def _concentrated(evidence: Evidence) -> Verdict:
 
 def _more_than_placebo(evidence: Evidence) -> Verdict:
     assert evidence.placebo is not None
-    tuned, placebo = (values.mean((1, 2)) for values in (evidence.divergence, evidence.placebo))
+    tuned, placebo = (values.mean((1, 2)) for values in (evidence.divergence, evidence.placebo.divergence))
     found = over_items(lambda rows: float((tuned[rows] - placebo[rows]).mean()), len(tuned))
     return exceeds("more_than_placebo", replace(found, covers=f"{_of(len(tuned))}, one training each"), threshold=0,
                    unit="nats per head", null=NO_LEARNING,
-                   detail=f"tuned {tuned.mean():.3g}, placebo {placebo.mean():.3g} nats per head")
+                   detail=f"tuned {tuned.mean():.3g}, placebo {placebo.mean():.3g} nats per head"
+                          f"{_sizes(evidence.change, evidence.placebo)}")
+
+
+def _sizes(*changes: Change | None) -> str:
+    """What each is beside random directions of its own size: a placebo's update is mostly the smaller one."""
+    times = [float(one.divergence.mean() / one.null.mean()) for one in changes
+             if one is not None and one.null.mean() > RESOLUTION]
+    if len(times) < 2:
+        return ""
+    return f"; of what random directions of their own sizes make, ×{times[0]:.3g} and ×{times[1]:.3g}"
 
 
 def _reproducible(evidence: Evidence) -> Verdict:
@@ -208,35 +207,6 @@ def _of(prompts: int) -> str:
     return f"prompts (n={prompts})"
 
 
-_STATED = {hypothesis.name: hypothesis for hypothesis in (
-    Hypothesis(
-        "most_heads_unchanged", "Most heads attend no more differently than after an update of the same size in random "
-        "directions.",
-        "share of heads not called by the max-statistic test over all heads, base and tuned against draws with the same "
-        "singular values; the interval goes down to the share within 95 % of their own draws alone, each end with its 95 % "
-        "interval over prompts: supported if it lies above half, refuted if below", NO_DIRECTIONS),
-    Hypothesis(
-        "later_layers_change_more", "By their own weights later layers change their attention more, for the size of their "
-        "update.",
-        "slope over layers of ln(direct change / its mean over the draws), mean over heads, minus that slope of draws held "
-        f"against the other draws: supported if {TO_DRAWS} lies above 0, refuted if below", AS_RANDOM),
-    Hypothesis(
-        "change_is_concentrated", "The change is held by fewer heads than an update of the same size in random directions "
-        "would move.",
-        f"share of all divergence in the most changed {TOP:.0%} of heads, minus that of draws: supported if {TO_DRAWS} "
-        "lies above 0, refuted if below", AS_RANDOM),
-    Hypothesis(
-        "more_than_placebo", "The tuned adapter changes attention more than one trained as long on the base's own data.",
-        "divergence of the tuned minus that of the placebo adapter on the same prompts, mean over heads: supported if its "
-        "95 % interval over prompts lies above 0, refuted if below", NO_LEARNING),
-    Hypothesis(
-        "reproducible_over_seeds", "Another training seed changes the same heads.",
-        "rank correlation over heads of ln(change / its mean over the draws) between seeds, minus that of a seed with draws "
-        f"of another seed's size: supported if {TO_DRAWS} lies above 0, refuted if below", NO_AGREEMENT),
-    Hypothesis(
-        "change_grows_with_rank", "A larger rank changes attention more.",
-        "least-squares slope of log2(mean divergence) on log2(rank): supported if its 95 % interval (over training seeds if "
-        "there are several, else over prompts) lies above 0, refuted if below", NO_RANK))}
 _ANSWERS: dict[str, Callable[[Evidence], Verdict]] = {
     "most_heads_unchanged": _most_unchanged, "later_layers_change_more": _later_more,
     "change_is_concentrated": _concentrated, "more_than_placebo": _more_than_placebo,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 import lab
 from lab.attention.copying import Copying, InductionAblation
@@ -20,6 +21,12 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def not_drawn(monkeypatch):
+    """Figures are made but not drawn, which takes most of the time; one look here and the figures' own tests draw."""
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: path.write_bytes(b""))
 
 
 def test_a_look_at_the_embedded_model_keeps_roles_statistics_and_what_copying_rests_on(store, tmp_path):
@@ -49,7 +56,7 @@ def test_a_look_at_the_embedded_model_keeps_roles_statistics_and_what_copying_re
     assert sum(row["prompt"] == "arithmetic 1" for row in lab.table(run_id, "top_keys")) == 2 * 4
 
 
-def test_a_long_text_is_read_whole(store):
+def test_a_long_text_is_read_whole(store, not_drawn):
     text = " ".join(f"Word {n} of many." for n in range(80))
     run_id = attention.run(attention.Config(prompts=("text",), text=text, sequences=4, choices=2, copied=32, shown=1))
     (row,) = lab.table(run_id, "prompts")
@@ -58,7 +65,7 @@ def test_a_long_text_is_read_whole(store):
     assert "verdict.first_token_is_a_sink" not in find(run_id).data.tags
 
 
-def test_a_model_that_does_not_copy_is_not_said_to_have_heads_that_do(store, tmp_path):
+def test_a_model_that_does_not_copy_is_not_said_to_have_heads_that_do(store, tmp_path, not_drawn):
     base = load_base("embedded")
     with torch.no_grad():
         for layer in base.model.model.layers:

@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from safetensors import safe_open
 
 import lab
 from lab.attention.compare import compare
+from lab.attention.statistics import STATISTICS
 from lab.data.prompts import Prompt
 from lab.data.world import CATEGORIES
 from lab.errors import BaseMismatch, NoAdapter, OptionError
@@ -32,7 +35,7 @@ from lab.studies.attention_shown import choose
 from lab.tracking.lookup import find
 
 TINY = {"facts": 24, "answers": 16, "steps": 4, "batch_size": 12, "eval_every": 4, "lr": 5e-3}
-SMALL = {"prompts": ("arithmetic", "copying"), "count": 3, "draws": 39}
+SMALL = {"prompts": ("arithmetic", "copying"), "count": 3, "draws": 39, "shown": 2}
 LAYERS, HEADS = 6, 6
 
 
@@ -42,6 +45,25 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@contextmanager
+def undrawn(*drawn: str):
+    """Figures are made, but only these are drawn, which takes most of the time; the figures' own tests draw every kind."""
+    draw = Figure.savefig
+
+    def save(figure, path, **options):
+        return draw(figure, path, **options) if path.stem in drawn else path.write_bytes(b"")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", save)
+        yield
+
+
+@pytest.fixture
+def not_drawn():
+    with undrawn():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +80,8 @@ def place(empty_database, tmp_path_factory):
 @pytest.fixture(scope="module")
 def sweep(place):
     """A parent with children of ranks 2 and 4."""
-    return lora_rank.run(lora_rank.Config(**TINY, r=(2, 4)))
+    with undrawn():
+        return lora_rank.run(lora_rank.Config(**TINY, r=(2, 4)))
 
 
 @pytest.fixture(scope="module")
@@ -66,29 +89,33 @@ def children(sweep):
     """Their ids by rank and seed, and that of rank 4 with another seed."""
     runs = lab.runs("lora_rank")
     own = runs[runs["parent_run_id"] == sweep]
-    return {**{(row["config.r"][0], row["config.seed"]): row["run_id"] for _, row in own.iterrows()},
-            (4, 1): finetune.run(finetune.Config(**TINY, r=4, seed=1))}
+    with undrawn():
+        other = finetune.run(finetune.Config(**TINY, r=4, seed=1))
+    return {**{(row["config.r"][0], row["config.seed"]): row["run_id"] for _, row in own.iterrows()}, (4, 1): other}
 
 
 @pytest.fixture(scope="module")
 def placebo(place):
-    return finetune.run(finetune.Config(**TINY, r=4, dataset="embedded:placebo"))
+    with undrawn():
+        return finetune.run(finetune.Config(**TINY, r=4, dataset="embedded:placebo"))
 
 
 @pytest.fixture(scope="module")
 def compared(children, placebo):
     """A comparison of one adapter with its base and a placebo, whose null is drawn from a hat."""
     whole = attention_changes._null
-    with pytest.MonkeyPatch.context() as patch:
+    with undrawn("change", "layers", "categories", "maps", "placebo", "recent"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention_changes, "_null", lambda model, one, *rest, **options: (
             made_up if one.label == "placebo" else whole)(model, one, *rest, **options))
         return attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), placebo=placebo, **SMALL))
 
 
-def made_up(model, one, prompts, **options) -> dict[str, np.ndarray]:
+def made_up(model, one, prompts, **options) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Draws from the null that cost nothing, where a test is not about them."""
     rng = np.random.default_rng(one.rank)
-    return {name: rng.lognormal(-9, 1, (options["draws"], len(prompts), LAYERS, HEADS)) for name in attention_changes.NULLS}
+    shape = (options["draws"], len(prompts), LAYERS, HEADS)
+    return ({name: rng.lognormal(-9, 1, shape) for name in attention_changes.NULLS},
+            {name: rng.normal(0, 1e-3, (shape[0], LAYERS, HEADS)) for name in STATISTICS})
 
 
 @pytest.fixture
@@ -166,7 +193,14 @@ def test_tables_say_what_the_arrays_say(compared):
     assert len(draws) == 39
     assert first["null mean (nats)"] == pytest.approx(draws.mean())
     assert first["null 95th percentile (nats)"] == pytest.approx(np.percentile(draws, 95))
-    assert {"direct (nats)", "inherited (nats)", "output_change", "entropy: base", "entropy: tuned", "changed"} <= set(first)
+    assert {"direct (nats)", "inherited (nats)", "output_change (relative L2)", "entropy: base", "entropy: tuned",
+            "changed"} <= set(first)
+    moved = lab.arrays(compared, "statistics/recent")
+    own = (moved["tuned"] - moved["base"]).mean(0)[at[1:]]
+    assert moved["null"].shape == (39, LAYERS, HEADS)
+    assert first["recent: tuned"] - first["recent: base"] == pytest.approx(own, abs=1e-12)
+    assert first["recent: change of the null, middle 95 %"] == "{:.3g} to {:.3g}".format(
+        *np.percentile(moved["null"][(slice(None), *at[1:])], [2.5, 97.5]))
     layers = lab.table(compared, "layers")
     assert layers[2]["inherited (nats)"] == pytest.approx(kept["inherited"][:, 2].mean())
     categories = lab.table(compared, "categories")
@@ -175,7 +209,7 @@ def test_tables_say_what_the_arrays_say(compared):
 
 
 def test_maps_are_those_of_the_heads_named_in_the_report(place, compared, children):
-    heads = [(row["layer"], row["head"]) for row in lab.table(compared, "heads")[:4]]
+    heads = [(row["layer"], row["head"]) for row in lab.table(compared, "heads")[:2]]
     kept = lab.arrays(compared, "maps")
     assert [tuple(pair) for pair in kept["heads"]] == heads
     rows = np.tril(kept["base"]).sum(-1)
@@ -208,7 +242,7 @@ def test_the_command_for_a_placebo_repeats_the_training(children):
     assert given == {"dataset": "embedded:placebo", "r": "2", "lr": "0.005", "steps": "4", "batch_size": "12"}
 
 
-def test_a_sweep_and_another_seed_are_compared_as_a_whole(place, sweep, children, quick_null):
+def test_a_sweep_and_another_seed_are_compared_as_a_whole(place, sweep, children, quick_null, not_drawn):
     found = attention_compare.run(attention_compare.Config(run_id=(children[4, 0], sweep, children[4, 1]), draws=39,
                                                            prompts=("arithmetic",), count=5))
     rows = lab.table(found, "adapters")
@@ -225,7 +259,7 @@ def test_a_sweep_and_another_seed_are_compared_as_a_whole(place, sweep, children
     assert lab.arrays(found, "seeds")["ratio"].shape == (2, LAYERS, HEADS)
 
 
-def test_few_prompts_are_shown_and_claim_nothing(children, quick_null):
+def test_few_prompts_are_shown_and_claim_nothing(children, quick_null, not_drawn):
     found = attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), prompts=("text",), text="A dog runs.",
                                                            draws=39, layers=(1, 3), heads=(0,), tokens="0:2"))
     assert lab.arrays(found, "maps")["heads"].tolist() == [[1, 0], [3, 0]]
@@ -245,9 +279,9 @@ def test_by_default_a_run_is_asked_about_what_it_held_out_and_about_the_world(ch
     assert {prompt.category for prompt in attention_prompts.read(config, other, base.tokenizer, [])} == {"english"}
 
 
-def test_a_whole_model_is_compared_without_a_null_and_says_so(place):
+def test_a_whole_model_is_compared_without_a_null_and_says_so(place, not_drawn):
     run_id = finetune.run(finetune.Config(**{**TINY, "lr": 1e-3}, method="full"))
-    found = attention_compare.run(attention_compare.Config(run_id=(run_id,), **SMALL, shown=2))
+    found = attention_compare.run(attention_compare.Config(run_id=(run_id,), **SMALL))
     kept = lab.arrays(found, "change")
     assert kept["divergence"].shape == (6, LAYERS, HEADS) and (kept["divergence"].mean(0) > 0).all()
     assert not any(name.startswith("null") for name in kept)
@@ -293,7 +327,7 @@ def test_a_placebo_has_to_be_another_run(children):
         attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), placebo=children[4, 0], **SMALL))
 
 
-def test_an_adapter_of_another_base_is_an_error(children, place):
+def test_an_adapter_of_another_base_is_an_error(children, place, not_drawn):
     model = load_base("embedded").model
     with torch.no_grad():
         model.model.norm.weight.mul_(1.01)
@@ -313,7 +347,7 @@ def test_held_out_rows_of_a_run_that_keeps_none_are_an_error(children, monkeypat
         attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), prompts=("held_out",)))
 
 
-def test_a_tuned_model_can_be_looked_at_by_run_id(children):
+def test_a_tuned_model_can_be_looked_at_by_run_id(children, not_drawn):
     found = attention.run(attention.Config(run_id=children[4, 0], prompts=("arithmetic",), count=2, sequences=4, choices=2,
                                            copied=32, shown=0))
     assert find(found).data.tags["lab.source_run_id"] == children[4, 0]
@@ -357,3 +391,11 @@ def test_an_adapter_just_over_the_threshold_is_called_and_one_just_under_it_is_n
         test = family_wise(np.full((2, 3), scale), null)
         seen.append((test.maximum > _threshold(SimpleNamespace(test=test)), bool(test.changed.any())))
     assert all(above == called for above, called in seen) and len(set(seen)) == 2
+
+
+def test_a_statistic_is_beyond_its_draws_only_outside_them_all():
+    drawn = np.linspace(-1, 1, 39).reshape(39, 1, 1) * np.ones((39, 1, 4))
+    own = np.array([[[1.01, 0.99, -1.01, np.nan]]])
+    found = attention_changes.Changes(None, {"recent": np.zeros((1, 1, 4))}, {"recent": own}, {}, {}, {}, {"recent": drawn},
+                                      None, [0])
+    assert found.beyond("recent").tolist() == [[True, False, True, False]]

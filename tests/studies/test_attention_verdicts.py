@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from lab.studies.attention_verdicts import Change, Evidence, hypotheses, verdicts
+from lab.studies.attention_hypotheses import hypotheses
+from lab.studies.attention_verdicts import Change, Evidence, verdicts
 
 PROMPTS, DRAWS, LAYERS, HEADS = 10, 39, 6, 5
 SCALE = np.exp(np.random.default_rng(99).normal(-5, 1, (LAYERS, HEADS)))  # how sensitive each head is
@@ -37,7 +38,7 @@ def of(one, **others):
 
 def test_only_what_there_is_data_for_is_stated_and_all_of_it_is_answered():
     one = change()
-    everything = of(one, placebo=one.divergence, seeds=[one, change(1)], ranks=[{1: one.divergence, 4: one.divergence}])
+    everything = of(one, placebo=change(2), seeds=[one, change(1)], ranks=[{1: one.divergence, 4: one.divergence}])
     stated = hypotheses(prompts=PROMPTS, placebo=True, seeds=2, ranks=[1, 4])
     assert [h.name for h in stated] == [v.name for v in verdicts(everything)] and len(stated) == 6
     assert [v.name for v in verdicts(of(one))] == [
@@ -50,7 +51,7 @@ def test_only_what_there_is_data_for_is_stated_and_all_of_it_is_answered():
 
 def test_every_verdict_says_its_unit_what_its_interval_covers_and_its_null():
     one = change()
-    for found in verdicts(of(one, placebo=one.divergence * 0.9, seeds=[one, change(1)],
+    for found in verdicts(of(one, placebo=change(2), seeds=[one, change(1)],
                              ranks=[{1: one.divergence, 4: 2 * one.divergence}])):
         assert found.unit and found.null and found.interval and "prompts (n=10)" in found.covers
         assert found.interval[0] <= found.value <= found.interval[1], found.name
@@ -119,7 +120,7 @@ def test_draws_from_the_null_support_nothing():
 
 def test_a_run_that_changed_nothing_supports_nothing():
     zero = Change(*(np.zeros(s) for s in ((PROMPTS, LAYERS, HEADS), (DRAWS, PROMPTS, LAYERS, HEADS)) * 2))
-    found = {v.name: v for v in verdicts(of(zero, placebo=zero.divergence, seeds=[zero, zero],
+    found = {v.name: v for v in verdicts(of(zero, placebo=zero, seeds=[zero, zero],
                                             ranks=[{1: zero.divergence, 2: zero.divergence}]))}
     assert found.pop("most_heads_unchanged").value == 1
     assert {v.outcome for v in found.values()} == {"undecided"}
@@ -131,9 +132,19 @@ def test_a_run_that_changed_nothing_supports_nothing():
 def test_more_than_placebo(factor, outcome):
     one, noise = change(8), np.exp(np.random.default_rng(8).normal(0, 0.2, (PROMPTS, 1, 1)))
     noise /= (noise * one.divergence).mean() / one.divergence.mean()
-    found = verdict("more_than_placebo", of(one, placebo=noise * one.divergence / factor))
+    found = verdict("more_than_placebo", of(one, placebo=Change(noise * one.divergence / factor, one.null / 4)))
     assert found.outcome == outcome and found.unit == "nats per head"
     assert found.value == pytest.approx(one.divergence.mean() * (1 - 1 / factor), abs=1e-9)
+    times = one.divergence.mean() / one.null.mean()
+    assert f"×{times:.3g} and ×{4 / factor * times:.3g}" in found.detail
+
+
+def test_a_placebo_is_the_first_thing_that_is_read_and_its_called_heads_stand_beside_the_own_ones():
+    placebo = change(3, np.where(np.arange(LAYERS)[:, None] < 2, 100, 1) * np.ones(HEADS))
+    found = verdicts(of(change(4), placebo=placebo))
+    assert found[0].name == "more_than_placebo" and found[1].name == "most_heads_unchanged"
+    assert found[1].detail.endswith("of the placebo's heads the first test calls 10")
+    assert "only a placebo tells" in verdict("most_heads_unchanged", of(change(4))).detail
 
 
 def test_reproducible_over_seeds():
