@@ -223,6 +223,10 @@ def test_chat_needs_a_template(make_tokenizer, tmp_path):
     rows = [{"messages": [{"role": "user", "content": "Rain?"}, {"role": "assistant", "tool_calls": [call]}]}]
     with pytest.raises(DataError, match=r"tools.jsonl row 1: calls tools, which only a chat template can write"):
         read(tokenizer, [write(tmp_path / "tools.jsonl", rows)])
+    offered = {"tools": [{"type": "function", "function": {"name": "weather", "parameters": {}}}], "messages": [
+        {"role": "user", "content": "Rain?"}, {"role": "assistant", "content": "I cannot say."}]}
+    with pytest.raises(DataError, match=r"offered.jsonl row 1: calls tools, which only a chat template can write"):
+        read(tokenizer, [write(tmp_path / "offered.jsonl", [offered])])
 
 
 def test_faults_of_files_are_errors(tokenizer, tmp_path, data):

@@ -145,3 +145,12 @@ def test_an_update_larger_than_its_draws_is_called_on_a_real_model(bench):
     values = {name: each / 5 for name, each in spectra(bench.model, attention_null.OBSERVED).items()}
     test = family_wise(*attention_null.measured(bench, MINIMUM_DRAWS, itertools.count(), values))
     assert test.changed.mean() > 0.5 and test.global_p == 1 / 40
+
+
+def test_p_counts_the_adapters_whose_largest_standardised_logarithm_is_reached():
+    pool = adapters(np.random.default_rng(11), 40)
+    logs = np.log(pool).reshape(40, -1)
+    z = (logs - logs.mean(0)) / logs.std(0)
+    for found, each in ((family_wise(pool[0], pool[1:]).p, z), (family_wise(pool[0], pool[1:]).less_p, -z)):
+        expected = [sum(row.max() >= value for row in each) / 40 for value in each[0]]
+        np.testing.assert_allclose(found.ravel(), expected)
