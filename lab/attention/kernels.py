@@ -12,7 +12,7 @@ import torch
 
 from lab.attention.divergence import between
 from lab.attention.heads import Heads
-from lab.attention.per_query import PerQuery
+from lab.attention.per_query import PerQuery, finished
 
 # queries and keys of a tile, warps, and stages of its pipeline; wide heads and float32 need the registers
 SHAPES = {"attend": (64, 64, 4, 3), "attend wide": (64, 32, 4, 2),
@@ -20,11 +20,12 @@ SHAPES = {"attend": (64, 64, 4, 3), "attend wide": (64, 32, 4, 2),
 
 
 def fits(heads: Any) -> bool:
-    """Whether these kernels can take a layer: on CUDA, causal or in a window, each row's padding at its ends only."""
-    return (isinstance(heads, Heads) and heads.queries.is_cuda and heads.visibility.rule is None
+    """Whether these kernels can take a layer: on CUDA, all its queries and keys, causal or in a window."""
+    return (isinstance(heads, Heads) and heads.queries.is_cuda
+            and heads.visibility.rule is None and not heads.visibility.offset
             and heads.queries.dtype in (torch.float32, torch.bfloat16, torch.float16)
             and (heads.queries.element_size() < 4 or max(heads.queries.shape[-1], heads.value_width) <= 128)  # registers
-            and heads.visibility.padded_at_ends and importlib.util.find_spec("triton") is not None)
+            and importlib.util.find_spec("triton") is not None)
 
 
 def per_query(heads: Heads, tokens: torch.Tensor, recent: int) -> PerQuery:
@@ -39,13 +40,7 @@ def per_query(heads: Heads, tokens: torch.Tensor, recent: int) -> PerQuery:
     output = heads.queries.new_empty(batch, length, count, heads.value_width)
     numbers = torch.empty(7, batch, count, length, dtype=torch.float32, device=output.device)
     _attend(heads, tokens, recent, output, numbers)
-    sink = torch.zeros_like(numbers[0])
-    if heads.sink is not None:
-        sink = heads.log_sink(numbers[0]).exp()
-        numbers[3:] *= 1 - sink
-        output *= (1 - sink).transpose(1, 2)[..., None].to(output.dtype)
-    log_total, entropy, distance, first, near, previous, duplicate = numbers.unbind()
-    return PerQuery(output, log_total, entropy, distance, first, near, previous, duplicate, sink)
+    return finished(heads, output, numbers)
 
 
 def log_total(heads: Heads) -> torch.Tensor:

@@ -83,13 +83,24 @@ def by_blocks(heads: Heads | Weights, tokens: torch.Tensor, recent: int) -> PerQ
             part[row] = share / total
         # last, since it overwrites the weights
         part[1] = total.log() - weights.mul_(scores).sum(-1) / total
+    return finished(heads, output, numbers)
+
+
+def finished(heads: Heads | Weights, output: torch.Tensor, numbers: torch.Tensor) -> PerQuery:
+    """What was measured over the keys, with a learned sink's share taken from outputs and shares.
+
+    Args:
+        heads: Of a layer.
+        output: [B, Q, H, dv], as if a key were always attended; changed.
+        numbers: [7, B, H, Q]: log total, entropy, distance, then the four shares; changed.
+    """
     sink = torch.zeros_like(numbers[0])
     if heads.sink is not None:
         sink = heads.log_sink(numbers[0]).exp()
         numbers[3:] *= 1 - sink
         output *= (1 - sink).transpose(1, 2)[..., None].to(output.dtype)
-    log_total, entropy, distance, first_key, near, previous, duplicate = numbers.unbind()
-    return PerQuery(output, log_total, entropy, distance, first_key, near, previous, duplicate, sink)
+    log_total, entropy, distance, first, recent, previous, duplicate = numbers.unbind()
+    return PerQuery(output, log_total, entropy, distance, first, recent, previous, duplicate, sink)
 
 
 def _shares(weights: torch.Tensor, visibility: Visibility, tokens: torch.Tensor, recent: int, first: int, low: int

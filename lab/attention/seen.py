@@ -39,7 +39,7 @@ def seen(visibility: Visibility, tokens: torch.Tensor, recent: int) -> Seen:
         tokens: [B, K], token ids.
         recent: w, keys counted as recent.
     """
-    if visibility.rule is None and visibility.padded_at_ends:
+    if visibility.rule is None:
         return _in_one_stretch(visibility, tokens, recent)
     columns: list[list[torch.Tensor]] = [[] for _ in range(6)]
     for begin, end in _spans(visibility, tokens):

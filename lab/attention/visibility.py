@@ -1,6 +1,5 @@
 """Which keys each query may see, asked for in blocks, so that no L×L mask is ever held."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +19,7 @@ class Visibility:
         queries: Q.
         keys: K.
         rows: B.
-        real: [B, K] bool, False where a key is padding; None where none is.
+        real: [B, K] bool, False where a key is padding, which stands at a row's ends; None where none is.
         window: Keys a query sees at most, itself included; None for all earlier ones.
         rule: Transformers' mask function, where the mask is neither causal nor a causal window; else None.
         more: What `sdpa_mask` needs besides, to make a block of such a rule.
@@ -70,12 +69,6 @@ class Visibility:
         if self.real is None:
             return torch.ones(self.rows, self.queries, dtype=torch.bool, device=self.device)
         return self.real[:, self.offset:self.offset + self.queries]
-
-    @functools.cached_property
-    def padded_at_ends(self) -> bool:
-        """Whether the keys that are no padding follow each other in every row."""
-        return self.real is None or bool((self.real.int().diff(dim=1).abs().sum(1) <= 2).all() and not (
-            self.real[:, 0] & self.real[:, -1] & ~self.real.all(1)).any())
 
     @property
     def first_keys(self) -> torch.Tensor:

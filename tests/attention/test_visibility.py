@@ -77,10 +77,3 @@ def test_first_keys_and_real_queries():
     assert torch.equal(visibility.real_queries, LEFT)
     assert Visibility(4, 4, 2, None).real_queries.all()
     assert Visibility(4, 4, 2, None).first_keys.tolist() == [0, 0]
-
-
-def test_padding_between_tokens_is_told_from_padding_at_the_ends():
-    holed = torch.tensor([[True, False, True]])
-    assert not Visibility(3, 3, 1, holed).padded_at_ends
-    assert Visibility(LENGTH, LENGTH, 3, LEFT).padded_at_ends
-    assert Visibility(LENGTH, LENGTH, 3, RIGHT).padded_at_ends
