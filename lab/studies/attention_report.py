@@ -28,7 +28,8 @@ LIMITS = [
 ONE_SEED = ["One training seed: another one may change other heads. Give runs of several seeds to one comparison to see."]
 NOT_ROUTED = ("This model does not route through Transformers' attention interface: its weights were taken layer by layer "
               "from its own eager attention.")
-SEVERAL = ["Verdicts on heads are about the first run; compare another one alone for its statistics, maps and page."]
+SEVERAL = ["Verdicts on heads are about the first run; compare another one alone for its statistics, maps and page.",
+           "Of several ranks all have the same alpha: an update is scaled by alpha / r, so a larger rank is no larger step."]
 _SHORT = ("divergence (nats)", "95 % interval", "null mean (nats)", "ratio to the null", "adjusted p", "changed",
           "direct (nats)", "direct of the null (nats)", "inherited (nats)", "inherited of the null (nats)",
           "output_change (relative L2)", "output_change of the null (relative L2)")
@@ -94,6 +95,9 @@ def in_words(found: Changes, *, several: bool) -> str:
     """Returns what was found about one adapter, in sentences."""
     mean, low, high = over_prompts(np.nanmean(found.values["divergence"], axis=(1, 2)))
     about = f"**{found.trained.label}** (run `{found.trained.capsule.run_id}`): " if several else ""
+    if found.trained.diverged is not None:
+        about += (f"**This training diverged at step {found.trained.diverged}**; what follows is about the weights "
+                  f"that it kept, of step {found.trained.capsule.manifest.get('step')}. ")
     text = (f"{about}Attention diverges by {mean:.3g} nats per head (95 % interval over prompts {low:.3g} to {high:.3g}; at "
             f"most ln 2 = 0.693).")
     test = found.test

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.errors import OptionError
+from lab.errors import BaseMismatch, OptionError
 from lab.models.tuned import check_fingerprint
 from lab.options import text_of
 from lab.tracking import capsule
@@ -30,6 +30,7 @@ class Trained:
         config: How it was trained; empty for one that was trained elsewhere.
         study: Entry point that made it.
         label: Tells it from the others of the comparison: `r=8 seed=1`.
+        diverged: Step at which the training diverged, or None.
     """
 
     capsule: Capsule
@@ -37,6 +38,7 @@ class Trained:
     config: dict[str, Any]
     study: str
     label: str
+    diverged: int | None = None
 
     @property
     def rank(self) -> int | None:
@@ -81,8 +83,12 @@ def fetch(run_ids: Sequence[str], placebo: str | None) -> tuple[list[Trained], T
         if control.run_id in {one.run_id for one in kept}:
             raise OptionError(f"placebo={placebo} is the run that is asked about; a placebo is another training, on "
                               f"dataset={PLACEBO}; or leave it out")
-    for one in [*kept[1:], *([control] if control else [])]:
+    for one in kept[1:]:
         check_fingerprint(one, f"run {kept[0].run_id}", kept[0].manifest["base_fingerprint"])
+    if control is not None and control.manifest["base_fingerprint"] != kept[0].manifest["base_fingerprint"]:
+        raise BaseMismatch(f"placebo={placebo}: run {control.run_id} was trained on {control.manifest['base_fingerprint']}, "
+                           f"run {kept[0].run_id} on {kept[0].manifest['base_fingerprint']}; a placebo is trained on the "
+                           "same base: take another one, or leave it out")
     trained = _labelled(kept)
     return trained, None if control is None else _labelled([control], "placebo")[0]
 
@@ -147,7 +153,8 @@ def _labelled(kept: Sequence[Capsule], fixed: str | None = None) -> list[Trained
     configs = [config if "steps" in config else {} for config in configs]
     labels = [fixed] if fixed else _labels(kept, configs)
     return [Trained(one, one.run_id if one.which == "best" else f"{one.run_id}_{one.which}", config,
-                    tag.get("lab.study", ""), label)
+                    tag.get("lab.study", ""), label,
+                    int(tag["lab.diverged_at_step"]) if "lab.diverged_at_step" in tag else None)
             for one, config, tag, label in zip(kept, configs, tags, labels, strict=True)]
 
 

@@ -154,7 +154,7 @@ def _sizes(*changes: Change | None) -> str:
 def _reproducible(evidence: Evidence) -> Verdict:
     changes = [(seed.divergence, prompts_first(seed.null)) for seed in evidence.seeds]
     reached = np.all([null.mean((0, 1)) > RESOLUTION for _, null in changes], axis=0)
-    name, unit = "reproducible_over_seeds", "rank correlation over heads"
+    name, unit = "reproducible_over_seeds", "rank correlation over heads, above that of draws"
     if reached.sum() < 4:
         return undecided(name, unit=unit, null=NO_AGREEMENT, detail=f"{reached.sum()} heads changed in every seed")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from mlflow import MlflowClient
 from safetensors import safe_open
 
 import lab
@@ -31,6 +32,7 @@ from lab.studies import (
 )
 from lab.studies.attention_figures import _threshold
 from lab.studies.attention_intervals import over_prompts
+from lab.studies.attention_report import in_words
 from lab.studies.attention_shown import choose
 from lab.tracking.lookup import find
 
@@ -96,7 +98,9 @@ def children(sweep):
 
 @pytest.fixture(scope="module")
 def placebo(place):
-    with undrawn():
+    with undrawn(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lab.data.embedded.TRAIN_ROWS", 48)
+        patch.setattr("lab.data.embedded.EVALUATION_ROWS", 24)
         return finetune.run(finetune.Config(**TINY, r=4, dataset="embedded:placebo"))
 
 
@@ -259,6 +263,16 @@ def test_a_sweep_and_another_seed_are_compared_as_a_whole(place, sweep, children
     assert lab.arrays(found, "seeds")["ratio"].shape == (2, LAYERS, HEADS)
 
 
+def test_a_training_that_diverged_is_said_to_have(children):
+    trained, _ = attention_trained.fetch([children[4, 0]], None)
+    assert trained[0].diverged is None
+    MlflowClient().set_tag(children[4, 1], "lab.diverged_at_step", 3)
+    trained, _ = attention_trained.fetch([children[4, 1]], None)
+    grid = np.ones((5, LAYERS, HEADS))
+    found = attention_changes.Changes(trained[0], {}, {}, {}, {"divergence": grid}, {}, {}, None, list(range(LAYERS)))
+    assert "diverged at step 3" in in_words(found, several=False) and "of step 4" in in_words(found, several=False)
+
+
 def test_few_prompts_are_shown_and_claim_nothing(children, quick_null, not_drawn):
     found = attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), prompts=("text",), text="A dog runs.",
                                                            draws=39, layers=(1, 3), heads=(0,), tokens="0:2"))
@@ -337,6 +351,8 @@ def test_an_adapter_of_another_base_is_an_error(children, place, not_drawn):
     elsewhere = finetune.run(finetune.Config(**TINY, model=str(other)))
     with pytest.raises(BaseMismatch, match="on other weights the adapter would make another model"):
         attention_compare.run(attention_compare.Config(run_id=(children[4, 0], elsewhere), **SMALL))
+    with pytest.raises(BaseMismatch, match="a placebo is trained on the same base"):
+        attention_trained.fetch([children[4, 0]], elsewhere)
     with pytest.raises(BaseMismatch, match="fingerprint"):
         attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), model=str(other), **SMALL))
 
