@@ -16,7 +16,7 @@ from lab.figures.heat import DIVERGING, ROOTS, heat_map, roots, span, symmetric
 from lab.figures.layout import grid, own_axes, panels
 from lab.figures.theme import MUTED, SEQUENTIAL, nothing
 
-_FITTING = 5  # characters of a number in a cell of a six by six grid
+_FITTING = 6  # characters of a number in a cell of a six by six grid
 _ABSENT = "–"
 
 
@@ -33,7 +33,7 @@ def head_grid(values: Any, name: str, ax: Axes | None = None, *, difference: boo
         difference: The values are tuned minus base.
         uniform: What uniform attention gives, a number or (L, H), named on the colour bar and drawn there as a line.
         marks: (L, H) true for the heads that get a dot.
-        marked: What a dot means, written below the grid.
+        marked: What a dot means, written below the grid with their number in its first line.
         norm: What the colours span, where grids share it.
         title: Above the grid; the statistic's name if None.
     """
@@ -117,8 +117,8 @@ def _write_shortly(ax: Axes, values: np.ndarray, difference: bool) -> None:
 
 
 def _form(most: float) -> str:
-    """Of signed numbers of which the largest is `most`: three digits of it, and at most four decimals."""
-    return f"{{:+.{min(4, max(0, 2 - math.floor(math.log10(most))))}f}}" if most >= 5e-4 else "{:+.1g}"
+    """Of signed numbers of which the largest is `most`: two digits of it, and at most four decimals."""
+    return f"{{:+.{min(4, max(0, 1 - math.floor(math.log10(most))))}f}}" if most >= 5e-4 else "{:+.1g}"
 
 
 def _shortened(number: str) -> str:
@@ -149,6 +149,7 @@ def _line_on_bar(ax: Axes, uniform: np.ndarray) -> None:
 
 
 def _explain(ax: Axes, count: int, heads: int, marked: str) -> None:
-    words = f"● {marked or 'marked'}: {count} of {heads} heads"
+    first, *others = (marked or "marked").split("\n")
+    words = "\n".join([f"● {first}: {count} of {heads} heads", *others])
     ax.annotate(words, (0, 0), xycoords="axes fraction", xytext=(0, -34), textcoords="offset points", fontsize=8.5,
                 color=MUTED if not count else "black", va="top", annotation_clip=False)

@@ -51,6 +51,8 @@ def change_by_layer(changes: Mapping[str, Any], ax: Axes | None = None, *, inter
     if ends:
         ax.plot([], [], color="black", linewidth=1.2, marker="|", linestyle="",
                 label=f"95 % interval over {covers}" if covers else "95 % interval")
+    if wide and len(bands) > 1:
+        ax.set_ylim(top=ax.get_ylim()[1] * 5)  # room for the legend
     legend(ax)
     return ax
 
@@ -58,7 +60,8 @@ def change_by_layer(changes: Mapping[str, Any], ax: Axes | None = None, *, inter
 def _band(ax: Axes, x: np.ndarray, mean: np.ndarray, upper: np.ndarray, name: str, tint: str) -> None:
     if len(x) == 1:  # a band needs width
         x, mean, upper = np.array([-0.4, 0.4]), mean.repeat(2), upper.repeat(2)
-    ax.fill_between(x, mean, upper, color=tint, alpha=0.18, linewidth=0, label=f"null of {name}: mean to 95th percentile")
+    short = name.partition(" (")[0]
+    ax.fill_between(x, mean, upper, color=tint, alpha=0.18, linewidth=0, label=f"null of {short}: mean to 95th percentile")
     ax.plot(x, mean, color=tint, linestyle=":", linewidth=1.1)
     ax.plot(x, upper, color=tint, linestyle="-", linewidth=0.6, alpha=0.5)
 

@@ -20,8 +20,8 @@ from lab.studies.attention_trained import Trained
 from lab.tracking.run import Run
 
 MARKED = "changed beyond the null"
-ALONE = "beyond random directions, each head alone (5 % by chance)"
-SAID = {"direct": "direct, by the layer's own weights", "inherited": "inherited, through the layer's input",
+ALONE = "beyond random directions\n(each head alone, 5 % by chance)"
+SAID = {"direct": "direct (by the layer's own weights)", "inherited": "inherited (through its input)",
         "divergence": "divergence"}
 
 
@@ -87,15 +87,22 @@ def draw_seeds(run: Run, found: Sequence[Changes]) -> None:
 
 
 def draw_placebo(run: Run, found: Changes, placebo: Changes) -> None:
-    """Draws the change by layer of an adapter beside that of its placebo, and head against head."""
+    """Draws the change by layer of an adapter beside that of its placebo, and head against head by multiples of their nulls.
+
+    The nulls are there because a placebo's update is mostly smaller, and so is all that it changes.
+    """
+    assert found.test is not None and placebo.test is not None
     both = {"this adapter": found, "placebo": placebo}
     figure, axes = panels(2, width=6.4, height=4.6)
     ends = {name: over_prompts(np.nanmean(one.values["divergence"], axis=2)) for name, one in both.items()}
     change_by_layer({name: mean for name, (mean, _, _) in ends.items()}, axes[0], covers=_covers(found),
-                    intervals={name: np.stack([low, high], axis=1) for name, (_, low, high) in ends.items()})
-    change_against_null(found.divergence, placebo.divergence, axes[1], names=("this adapter", "placebo"),
-                        diagonal="equal in both")
-    run.figure("placebo", figure, {name.replace(" ", "_"): one.values["divergence"] for name, one in both.items()})
+                    intervals={name: np.stack([low, high], axis=1) for name, (_, low, high) in ends.items()},
+                    nulls={name: _null_of_layers(one.null["divergence"]) for name, one in both.items()})
+    change_against_null(found.test.ratio, placebo.test.ratio, axes[1], names=("this adapter", "placebo"),
+                        unit="change / mean of its null", diagonal="equal in both")
+    arrays = {"this_adapter": found, "placebo": placebo}
+    run.figure("placebo", figure, {name: one.values["divergence"] for name, one in arrays.items()}
+               | {f"{name}.null": one.null["divergence"] for name, one in arrays.items()})
 
 
 def _change(run: Run, found: Changes, folder: str) -> None:

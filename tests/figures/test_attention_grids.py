@@ -89,12 +89,13 @@ def test_signed_numbers_share_their_decimals_and_are_short():
     def written(values):
         return [text.get_text() for text in head_grid(values, "recent", difference=True).texts]
 
-    assert written([[0.352, -0.0041, 0.0001, NAN]]) == ["+.352", "−.004", "0", "–"]
-    assert written([[12.34, -0.21]]) == ["+12.3", "−.2"]
+    assert written([[0.352, -0.0041, 0.0001, NAN]]) == ["+.35", "0", "0", "–"]
+    assert written([[12.34, -0.61]]) == ["+12", "−1"]
+    assert written([[1.04, -0.061]]) == ["+1.0", "−.1"]
     assert written([[0.0031, -0.00042]]) == ["+.0031", "−.0004"]
     assert written([[2.1e-5, -3e-9]]) == ["+2e−5", "−3e−9"]
 
 
 def test_long_numbers_lose_what_they_can_spare_and_short_ones_nothing():
     assert [text.get_text() for text in head_grid([[0.00093, 1.5e-5]], "recent").texts] == [".00093", "1.5e−5"]
-    assert [text.get_text() for text in head_grid([[0.12, 0.5]], "recent").texts] == ["0.12", "0.5"]
+    assert [text.get_text() for text in head_grid([[0.12, 0.0034]], "recent").texts] == ["0.12", "0.0034"]

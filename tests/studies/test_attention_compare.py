@@ -108,7 +108,7 @@ def placebo(place):
 def compared(children, placebo):
     """A comparison of one adapter with its base and a placebo, whose null is drawn from a hat."""
     whole = attention_changes._null
-    with undrawn("change", "layers", "categories", "maps", "placebo", "recent"), pytest.MonkeyPatch.context() as patch:
+    with undrawn("change", "recent"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention_changes, "_null", lambda model, one, *rest, **options: (
             made_up if one.label == "placebo" else whole)(model, one, *rest, **options))
         return attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), placebo=placebo, **SMALL))
