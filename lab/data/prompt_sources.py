@@ -40,13 +40,14 @@ class Passage:
     conversation: Conversation | None = None
 
 
-def check_sources(sources: Sequence[str], text: str | None, column: str | None) -> None:
+def check_sources(sources: Sequence[str], text: str | None, column: str | None, also: Sequence[str] = ()) -> None:
     """Finds every fault that can be seen without opening anything.
 
     Args:
         sources: Names, paths and Hub ids, as `lab.data.prompts.read` takes them.
         text: What `text` stands for.
         column: Column of data files and datasets.
+        also: Names that only the caller knows, for what an error says is allowed.
 
     Raises:
         OptionError: No source, an unknown one, or a text or column without a source for it.
@@ -56,7 +57,7 @@ def check_sources(sources: Sequence[str], text: str | None, column: str | None) 
         raise OptionError(f"prompts: no source came; allowed are {_allowed()}; type prompts={WORLD}")
     for source in sources:
         if source not in BUILT_IN:
-            _check_outside(source)
+            _check_outside(source, also)
     if TEXT in sources and text is None:
         raise OptionError(f"prompts={TEXT} has no text; type text='…' beside it")
     if text is not None and TEXT not in sources:
@@ -99,15 +100,16 @@ def gather(sources: Sequence[str], text: str | None, column: str | None, count: 
     return found
 
 
-def _allowed() -> str:
-    return f"{', '.join(BUILT_IN)}, a file ending in {', '.join(READABLE)}, a dataset folder, or a Hub id as owner/name"
+def _allowed(also: Sequence[str] = ()) -> str:
+    names = ", ".join([*also, *BUILT_IN])
+    return f"{names}, a file ending in {', '.join(READABLE)}, a dataset folder, or a Hub id as owner/name"
 
 
 def _has_columns(source: str) -> bool:
     return source not in BUILT_IN and Path(source).suffix.lower() != PLAIN_FILE
 
 
-def _check_outside(source: str) -> None:
+def _check_outside(source: str, also: Sequence[str]) -> None:
     path = Path(source).expanduser()
     suffix = path.suffix.lower()
     if path.is_dir() or (path.is_file() and suffix in READABLE):
@@ -118,9 +120,9 @@ def _check_outside(source: str) -> None:
         hint = "" if path.is_absolute() else "; `mlflow run` starts in the project's folder, so write an absolute path"
         raise DataError(f"prompts={source}: there is no such file{_neighbours(path)}{hint}")
     if "/" not in source or not files.HUB_ID.fullmatch(source):  # a name alone is sooner a slip than an old Hub id
-        near = difflib.get_close_matches(source.lower(), BUILT_IN, n=2, cutoff=0.5)
+        near = difflib.get_close_matches(source.lower(), [*also, *BUILT_IN], n=2, cutoff=0.5)
         meant = f"; near are {', '.join(near)}" if near else ""
-        raise OptionError(f"prompts={source} is unknown{meant}; allowed are {_allowed()}")
+        raise OptionError(f"prompts={source} is unknown{meant}; allowed are {_allowed(also)}")
 
 
 def _neighbours(path: Path) -> str:

@@ -36,7 +36,8 @@ class Prompt:
 
 
 def read(tokenizer: Any, sources: Sequence[str], *, text: str | None = None, column: str | None = None,
-         chat: str = "auto", count: int = 4, seed: int = 0, longest: int | None = None) -> list[Prompt]:
+         chat: str = "auto", count: int = 4, seed: int = 0, longest: int | None = None,
+         also: Sequence[str] = ()) -> list[Prompt]:
     """Returns prompts, the same for the same arguments.
 
     Questions of the world, and rows in one of the four known forms, come with their answers, so that a model is seen
@@ -56,6 +57,7 @@ def read(tokenizer: Any, sources: Sequence[str], *, text: str | None = None, col
         count: Prompts of each category, of `english` and of each dataset; one that has fewer gives all it has.
         seed: Of questions, and of which passages and rows are taken.
         longest: Tokens that a prompt may have, such as the model's positions; None for any number.
+        also: Names of sources that only the caller knows, for what an error says is allowed.
 
     Raises:
         OptionError: A source or another argument is not allowed, or a prompt has more than `longest` tokens.
@@ -65,7 +67,7 @@ def read(tokenizer: Any, sources: Sequence[str], *, text: str | None = None, col
         raise OptionError(f"chat={chat}: allowed are {', '.join(CHAT)}; type chat=auto")
     if count < 1:
         raise OptionError(f"count={count}: allowed is 1 or more; type count=1")
-    check_sources(sources, text, column)
+    check_sources(sources, text, column, also)
     if chat == "true" and not tokenizer.chat_template:
         raise OptionError("chat=true: this model's tokenizer has no chat template; type chat=auto or chat=false, or "
                           "choose a model with one (an -Instruct or -Chat model)")

@@ -39,7 +39,7 @@ def read(config: Any, base: Base, tokenizer: Any, run_ids: Sequence[str]) -> lis
     found = _held_out(tokenizer, run_ids, OWN * config.count, asked=HELD_OUT in config.prompts) if HELD_OUT in given else []
     if others or not found:
         found += data.read(tokenizer, others, text=config.text, column=config.column, chat=config.chat, count=config.count,
-                           seed=config.seed, longest=longest)
+                           seed=config.seed, longest=longest, also=(AUTO, HELD_OUT))
     return found
 
 

@@ -300,3 +300,10 @@ def test_prompts_load_neither_torch_nor_transformers():
     code = ("import sys, lab.data.prompts, lab.data.repeated\n"
             "print(sorted({'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)))")
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_an_unknown_source_is_told_what_the_caller_knows_too():
+    from lab.models.loading import load_base
+
+    with pytest.raises(OptionError, match="near are held_out; allowed are auto, held_out, world"):
+        read(load_base("embedded").tokenizer, ["held-out"], also=("auto", "held_out"))
