@@ -8,6 +8,8 @@ from functools import cache
 from itertools import accumulate
 from typing import Any
 
+from lab.errors import DataError
+
 WHITE_SPACE = {" ": "␣", "\n": "↵", "\t": "→"}
 BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")  # sentencepiece's fallback for characters it does not have
 LONGEST_CHARACTER = 4  # bytes of UTF-8
@@ -23,7 +25,13 @@ def token_labels(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     Args:
         tokenizer: The one that made the tokens.
         ids: [T], one text in order, so that the pieces of a character lie side by side.
+
+    Raises:
+        DataError: The tokenizer is a slow one, which does not say how it spells.
     """
+    if not getattr(tokenizer, "is_fast", False):
+        raise DataError(f"{type(tokenizer).__name__} does not say how its tokens are spelled; choose a model with a fast "
+                        "tokenizer (a tokenizer.json)")
     spelled = _spellings(tokenizer, ids)
     ends = list(accumulate(map(len, spelled)))
     labels = [""] * len(ids)

@@ -14,9 +14,7 @@ ROWS = reference.prompts()
 SHORT = [ROWS[0], ROWS[1][:23], ROWS[0][5:14], ROWS[1][:1]]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def batch(padding):

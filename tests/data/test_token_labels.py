@@ -7,6 +7,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from lab.data.token_labels import token_labels
+from lab.errors import DataError
 from lab.models.references import EMBEDDED
 from lab.models.tokenizers import load_tokenizer
 
@@ -81,3 +82,9 @@ def test_added_text_is_shown_as_it_stands(make_tokenizer):
     tokenizer = make_tokenizer("gemma")
     tokenizer.add_tokens([AddedToken("  \n", normalized=False), AddedToken("<0x41>", normalized=False)])
     assert labels(tokenizer, "a  \n<0x41>", add_special_tokens=False)[-2:] == ["␣␣↵", "<0x41>"]
+
+
+def test_a_slow_tokenizer_is_an_error(embedded, monkeypatch):
+    monkeypatch.setattr(type(embedded), "is_fast", False)
+    with pytest.raises(DataError, match="does not say how its tokens are spelled"):
+        token_labels(embedded, [5])

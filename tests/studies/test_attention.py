@@ -15,12 +15,7 @@ from lab.tracking.lookup import find
 SMALL = {"prompts": ("arithmetic", "copying"), "count": 3, "sequences": 4, "choices": 3, "copied": 32}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -41,12 +41,7 @@ SMALL = {"prompts": ("arithmetic", "copying"), "count": 3, "draws": 39, "shown":
 LAYERS, HEADS = 6, 6
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @contextmanager
@@ -361,6 +356,11 @@ def test_held_out_rows_of_a_run_that_keeps_none_are_an_error(children, monkeypat
     monkeypatch.setattr("lab.studies.attention_prompts.table", lambda run_id, name: [])
     with pytest.raises(OptionError, match="keeps no held-out rows"):
         attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), prompts=("held_out",)))
+
+
+def test_an_unknown_source_is_answered_with_the_names_that_only_studies_know(children):
+    with pytest.raises(OptionError, match="near are held_out; allowed are auto, held_out, world"):
+        attention_compare.run(attention_compare.Config(run_id=(children[4, 0],), prompts=("held-out",)))
 
 
 def test_a_tuned_model_can_be_looked_at_by_run_id(children, not_drawn):

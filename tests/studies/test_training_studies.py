@@ -12,12 +12,7 @@ from lab.training.finetune import training_arguments
 TINY = {"facts": 24, "answers": 16, "steps": 4, "batch_size": 12, "eval_every": 2, "lr": 5e-3}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("config", [finetune.Config(), lora_rank.Config(), learning_rate.Config(),

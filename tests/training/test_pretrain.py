@@ -17,12 +17,7 @@ TINY = dict(steps=4, batch_tokens=256, sequence_length=64, width=32, feed_forwar
 BARS = {"knowledge": 0.98, "arithmetic": 0.95, "reasoning": 0.95, "code": 0.90, "copying": 0.99}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
