@@ -6,13 +6,11 @@ from typing import Any
 
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.named_heads import check
 from lab.attention.routing import attention_layers
-from lab.errors import ModelUnsupported, OptionError
+from lab.errors import OptionError
 from lab.models import anatomy
-
-_PROJECTIONS = ("o_proj", "out_proj", "c_proj", "dense", "wo")
+from lab.models.batch import forward, inputs
 
 
 @contextlib.contextmanager
@@ -64,32 +62,6 @@ def mean_outputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = N
     return found
 
 
-def output_projection(model: Any, layer: int) -> Any:
-    """The linear module that a layer's heads go through side by side, or the adapter's module around it.
-
-    Args:
-        model: A causal language model.
-        layer: Index of a layer with softmax attention.
-
-    Raises:
-        ModelUnsupported: There is none under a name that the lab knows, or its input is not heads × width of a head.
-    """
-    attention = anatomy.attention(anatomy.layers(model)[layer])
-    found = {path: module for path, module in attention.named_modules()
-             if path.rpartition(".")[2] in _PROJECTIONS and ".base_layer" not in path and "lora_" not in path}
-    heads = anatomy.n_heads(model)
-    config = anatomy.plain_model(model).config.get_text_config(decoder=True)
-    width = heads * (getattr(config, "v_head_dim", None) or anatomy.head_dim(model))
-    takes = {path: getattr(module, "in_features", getattr(module, "nx", None)) for path, module in found.items()}
-    fitting = [path for path, inputs_ in takes.items() if inputs_ == width]
-    if len(fitting) != 1:
-        there = ", ".join(f"{path} with {inputs_}" for path, inputs_ in takes.items()) or "none"
-        raise ModelUnsupported(f"layer {layer}: heads of {type(attention).__name__} cannot be ablated; needed is one output "
-                               f"projection ({', '.join(_PROJECTIONS)}) with {width} inputs, {heads} heads side by side; "
-                               f"found: {there}")
-    return found[fitting[0]]
-
-
 def _replacing(model: Any, layer: int, chosen: Sequence[int], means: Mapping[int, torch.Tensor] | None) -> Callable:
     count = anatomy.n_heads(model)
     if means is not None and (layer not in means or means[layer].dim() != 2 or len(means[layer]) != count):
@@ -107,7 +79,7 @@ def _replacing(model: Any, layer: int, chosen: Sequence[int], means: Mapping[int
 @contextlib.contextmanager
 def _before_projections(model: Any, hooks: Mapping[int, Callable]) -> Iterator[None]:
     """Runs each layer's hook on what its output projection gets."""
-    modules = {layer: output_projection(model, layer) for layer in hooks}
+    modules = {layer: anatomy.output_projection(model, layer) for layer in hooks}
     handles = [module.register_forward_pre_hook(hooks[layer]) for layer, module in modules.items()]
     try:
         yield

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.crossing import Crossing, before_layers
 from lab.attention.divergence import divergence, with_total
 from lab.attention.measure import RECENT, Collector, stacked
@@ -16,6 +15,7 @@ from lab.attention.routing import Pattern, listen, routes
 from lab.attention.together import together
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
+from lab.models.batch import forward, inputs
 from lab.models.rows import BASE, Rows, adapter_rows
 
 

@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lab.attention.ablation import ablated
-from lab.attention.batch import forward, inputs
 from lab.attention.induction import half
 from lab.attention.named_heads import spans
 from lab.errors import OptionError
+from lab.models.batch import forward, inputs
 
 ByLayer = dict[int, tuple[int, ...]]
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.heads import Block
 from lab.attention.measure import stacked
 from lab.attention.narrowed import narrowed
@@ -13,6 +12,7 @@ from lab.attention.per_query import per_query
 from lab.attention.routing import Pattern, listen, routes
 from lab.errors import OptionError
 from lab.models import anatomy
+from lab.models.batch import forward, inputs
 
 
 @dataclass(frozen=True)

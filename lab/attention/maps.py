@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.map_request import Request
 from lab.attention.narrowed import narrowed
 from lab.attention.per_query import per_query
 from lab.attention.routing import Pattern, listen, routes
 from lab.attention.together import together
 from lab.errors import OptionError
+from lab.models.batch import forward, inputs
 from lab.models.rows import adapter_rows
 
 MODEL, FILE = "model", "maps.safetensors"

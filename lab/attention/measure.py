@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.per_query import PerQuery, per_query
 from lab.attention.routing import Pattern, listen, routes
 from lab.attention.seen import Seen, seen
 from lab.attention.statistics import STATISTICS, statistics, uniform
 from lab.models import anatomy
+from lab.models.batch import forward, inputs
 
 RECENT = 16
 

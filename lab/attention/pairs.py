@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from lab.attention import recorded
-from lab.attention.batch import forward, inputs
 from lab.attention.compare import Compared
 from lab.attention.crossing import Crossing, before_layers
 from lab.attention.divergence import divergence
@@ -21,6 +20,7 @@ from lab.attention.output_change import relative_change
 from lab.attention.routing import Pattern, attention_layers, listen, routes
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
+from lab.models.batch import forward, inputs
 
 _ABOUT, _STATISTICS = "recorded.json", "statistics.safetensors"
 

@@ -12,7 +12,7 @@ def together(adapters: Sequence[str], given: Mapping[str, torch.Tensor]) -> tupl
 
     Args:
         adapters: A names.
-        given: From `lab.attention.batch.inputs`, [P, T] each.
+        given: From `lab.models.batch.inputs`, [P, T] each.
     """
     names = [name for name in (BASE, *adapters) for _ in range(len(given["input_ids"]))]
     return names, {name: each.repeat(1 + len(adapters), 1) for name, each in given.items()}

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.heads import HIDDEN
 from lab.attention.narrowed import narrowed
 from lab.attention.per_query import per_query
 from lab.attention.routing import Pattern, listen, routes
 from lab.errors import OptionError
 from lab.models import anatomy
+from lab.models.batch import forward, inputs
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ _LAYER_PATHS = ("model.layers", "transformer.h", "gpt_neox.layers", "model.decod
 SOFTMAX_ATTENTION = ("self_attn", "attention", "attn", "self_attention")
 _ATTENTION = (*SOFTMAX_ATTENTION, "linear_attn")
 _FEED_FORWARD = ("mlp", "feed_forward", "block_sparse_moe", "ffn")
+_PROJECTIONS = ("o_proj", "out_proj", "c_proj", "dense", "wo")
 _LAYER_NUMBER = re.compile(r"\.(\d+)\.")
 
 
@@ -74,6 +75,32 @@ def feed_forward(layer: Any) -> Any:
         ModelUnsupported: It has none under a name the lab knows.
     """
     return _child(layer, _FEED_FORWARD, "feed-forward")
+
+
+def output_projection(model: Any, layer: int) -> Any:
+    """The linear module that a layer's heads go through side by side, or the adapter's module around it.
+
+    Args:
+        model: A causal language model.
+        layer: Index of a layer with softmax attention.
+
+    Raises:
+        ModelUnsupported: There is none under a name that the lab knows, or its input is not heads × width of a head.
+    """
+    block = attention(layers(model)[layer])
+    found = {path: module for path, module in block.named_modules()
+             if path.rpartition(".")[2] in _PROJECTIONS and ".base_layer" not in path and "lora_" not in path}
+    heads = n_heads(model)
+    config = _text_config(model)
+    width = heads * (getattr(config, "v_head_dim", None) or head_dim(model))
+    takes = {path: getattr(module, "in_features", getattr(module, "nx", None)) for path, module in found.items()}
+    fitting = [path for path, inputs_ in takes.items() if inputs_ == width]
+    if len(fitting) != 1:
+        there = ", ".join(f"{path} with {inputs_}" for path, inputs_ in takes.items()) or "none"
+        raise ModelUnsupported(f"layer {layer}: heads of {type(block).__name__} cannot be told apart; needed is one output "
+                               f"projection ({', '.join(_PROJECTIONS)}) with {width} inputs, {heads} heads side by side; "
+                               f"found: {there}")
+    return found[fitting[0]]
 
 
 def linear_modules(model: Any) -> list[LinearModule]:

@@ -6,13 +6,14 @@ import pytest
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from lab.attention.ablation import ablated, mean_outputs, output_projection
+from lab.attention.ablation import ablated, mean_outputs
 from lab.attention.named_heads import spans
 from lab.attention.per_query import per_query
 from lab.attention.routing import listen
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
-from tests.attention import reference
+from lab.models.anatomy import output_projection
+from tests import architectures as reference
 
 TOKENS = reference.prompts()
 

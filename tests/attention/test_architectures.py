@@ -6,8 +6,8 @@ import torch
 from lab.attention.compare import compare
 from lab.attention.measure import measure
 from lab.attention.routing import routes
-from tests.attention import reference
-from tests.attention.reference import ADAPTERS, EAGER, HYBRID, LENGTH, RECENT, ROUTED
+from tests import architectures as reference
+from tests.architectures import ADAPTERS, EAGER, HYBRID, LENGTH, RECENT, ROUTED
 
 NAMES = (*ROUTED, *EAGER, *HYBRID)
 ROWS = reference.prompts()

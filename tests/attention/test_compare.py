@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.compare import compare
 from lab.attention.divergence import divergence
 from lab.attention.measure import measure
@@ -13,9 +12,10 @@ from lab.attention.per_query import per_query
 from lab.attention.routing import listen
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
+from lab.models.batch import forward, inputs
 from lab.models.quantization import hold_still
-from tests.attention import reference
-from tests.attention.reference import ADAPTERS, LENGTH
+from tests import architectures as reference
+from tests.architectures import ADAPTERS, LENGTH
 
 ROWS = reference.prompts()
 SHORT = [ROWS[0][:LENGTH - 3], ROWS[1][:23]]

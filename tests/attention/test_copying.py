@@ -8,7 +8,7 @@ import torch
 from lab.attention.copying import copying_loss, induction_ablation, top_heads
 from lab.attention.induction import induction
 from lab.errors import OptionError
-from tests.attention import reference
+from tests import architectures as reference
 from tests.attention.induction_model import HEADS, INDUCTION, VOCABULARY, induction_model, said_twice
 
 

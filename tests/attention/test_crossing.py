@@ -6,7 +6,7 @@ import torch
 from lab.attention.crossing import Crossing, before_layers
 from lab.attention.pairs import against, record
 from lab.models import anatomy
-from tests.attention import reference
+from tests import architectures as reference
 
 ROWS = reference.prompts()
 

@@ -10,7 +10,7 @@ from lab.attention.divergence import between, divergence
 from lab.attention.heads import Heads
 from lab.attention.visibility import Visibility
 from lab.attention.weights import Weights, seen_in
-from tests.attention import reference
+from tests import architectures as reference
 
 BATCH, HEADS, GROUPS, LENGTH, WIDTH = 2, 4, 2, 40, 8
 REAL = torch.arange(LENGTH) >= torch.tensor([[0], [11]])

@@ -9,7 +9,7 @@ from lab.attention.measure import measure
 from lab.attention.routing import listen
 from lab.attention.weights import Weights, seen_in
 from lab.errors import ModelUnsupported
-from tests.attention import reference
+from tests import architectures as reference
 
 ROWS = reference.prompts()
 TOKENS, REAL = reference.padded([ROWS[0], ROWS[1][:9]], "left")

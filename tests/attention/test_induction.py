@@ -8,7 +8,7 @@ from lab.attention.copying import copying_loss
 from lab.attention.induction import induction
 from lab.attention.measure import measure
 from lab.errors import OptionError
-from tests.attention import reference
+from tests import architectures as reference
 from tests.attention.induction_model import HEADS, INDUCTION, PREVIOUS, induction_model, said_twice
 
 

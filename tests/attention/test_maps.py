@@ -11,7 +11,7 @@ from safetensors import safe_open
 from lab.attention.map_request import Request, narrower, request, request_each
 from lab.attention.maps import maps, save
 from lab.errors import OptionError
-from tests.attention import reference
+from tests import architectures as reference
 
 TOKENS = reference.prompts()
 MODEL = reference.model("llama")

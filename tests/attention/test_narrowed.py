@@ -5,7 +5,7 @@ import torch
 
 from lab.attention.narrowed import narrowed
 from lab.attention.routing import listen
-from tests.attention import reference
+from tests import architectures as reference
 
 ROWS = reference.prompts()
 TOKENS, REAL = reference.padded([ROWS[0][:37], ROWS[1][:23]], "left")

@@ -11,7 +11,7 @@ from lab.attention.measure import measure
 from lab.attention.pairs import against, record
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
-from tests.attention import reference
+from tests import architectures as reference
 
 TOKENS = reference.prompts()
 TARGETS = {"llama": ["q_proj", "v_proj"], "gemma2": ["k_proj", "o_proj"], "gpt_oss": ["q_proj"], "gpt2": ["c_attn"],

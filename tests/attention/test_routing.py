@@ -10,7 +10,7 @@ from lab.attention.per_query import per_query
 from lab.attention.routing import NAME, attend, attention_layers, listen, routes
 from lab.attention.visibility import Visibility
 from lab.errors import ModelUnsupported
-from tests.attention import reference
+from tests import architectures as reference
 
 ROWS = reference.prompts()
 

@@ -14,8 +14,8 @@ from lab.attention.per_query import per_query
 from lab.attention.seen import seen
 from lab.attention.statistics import STATISTICS, UNITS, statistics, uniform
 from lab.attention.visibility import Visibility
-from tests.attention import reference
-from tests.attention.reference import LENGTH, RECENT
+from tests import architectures as reference
+from tests.architectures import LENGTH, RECENT
 
 TOKENS = reference.prompts()
 LONG = 1024

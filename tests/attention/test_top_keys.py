@@ -5,7 +5,7 @@ import torch
 
 from lab.attention.top_keys import top_keys
 from lab.errors import OptionError
-from tests.attention import reference
+from tests import architectures as reference
 
 TOKENS = reference.prompts()
 QUERIES = [39, 2, 20, 21, 22]

@@ -31,13 +31,13 @@ def inputs(model: Any, tokens: torch.Tensor, real: torch.Tensor | None = None) -
         raise OptionError("a prompt has padding between its tokens, over which no distance is right; pad at its ends only")
     plain = anatomy.plain_model(model)
     if plain.training:
-        raise OptionError("the model is in training mode, in which dropout changes its attention; call model.eval() first")
+        raise OptionError("the model is in training mode, in which dropout is at work; call model.eval() first")
     most = getattr(plain.config.get_text_config(decoder=True), "max_position_embeddings", None)
     if most is not None and tokens.shape[1] > most:
         raise OptionError(f"a prompt of {tokens.shape[1]} tokens: this model has positions for {most}; shorten it")
     devices = {str(weight.device) for weight in plain.parameters()}
     if len(devices) > 1:
-        raise ModelUnsupported(f"the model's weights lie on {', '.join(sorted(devices))}; attention is measured on "
+        raise ModelUnsupported(f"the model's weights lie on {', '.join(sorted(devices))}; models are measured on "
                                "one device; load it on one, or quantised")
     given = {"input_ids": tokens.to(plain.device)}
     if real is not None and not bool(real.bool().all()):

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
-from lab.attention.batch import forward, inputs
 from lab.attention.measure import measure
 from lab.errors import ModelUnsupported, OptionError
-from tests.attention import reference
+from lab.models.batch import forward, inputs
+from tests import architectures as reference
 
 ROWS = reference.prompts()
 SHORT = [ROWS[0], ROWS[1][:9]]
@@ -68,7 +68,7 @@ def test_padding_between_tokens():
 def test_a_model_on_several_devices():
     model = copy.deepcopy(reference.model("llama"))
     model.model.layers[1].to("meta")
-    with pytest.raises(ModelUnsupported, match="weights lie on cpu, meta; attention is measured on one device"):
+    with pytest.raises(ModelUnsupported, match="weights lie on cpu, meta; models are measured on one device"):
         measure(model, ROWS)
 
 
