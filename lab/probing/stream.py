@@ -1,0 +1,183 @@
+"""What one layer did to the residual stream in the forward pass that runs now; handed over when the layer has ended."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from lab.errors import ModelUnsupported
+from lab.models import anatomy
+from lab.probing.closure import Closure, closure
+from lab.probing.decomposition import Decomposition, Parts, Term
+from lab.probing.observed import first, layer_input
+from lab.probing.sites import DELTA_ATTN, DELTA_FFN, POST_ATTN, POST_FFN, PRE_ATTN
+
+_CHECKED = 8  # positions of every forward pass on which the sum is checked again
+
+Receive = Callable[[int, "Stream"], None]
+
+
+class Stream:
+    """One layer's stream in one forward pass, its sites worked out when they are asked for."""
+
+    def __init__(self, parts: Parts, before: torch.Tensor, after: torch.Tensor, returned: dict[str, torch.Tensor],
+                 positions: torch.Tensor | None) -> None:
+        """Keeps references, no copies.
+
+        Args:
+            parts: Of the layer.
+            before: [B, T, D], its input.
+            after: [B, T, D], its output.
+            returned: By path, what its terms and raw modules returned.
+            positions: [B, P], token positions of each row that are wanted; None for all.
+        """
+        self._parts, self._before, self._after, self._returned = parts, before, after, returned
+        self._positions = positions
+        self._made: dict[str, torch.Tensor] = {}
+
+    def site(self, name: str) -> torch.Tensor:
+        """Returns the activations [B, P, D] at a site, not to be written into."""
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def at(self, positions: torch.Tensor) -> "Stream":
+        """Returns the same stream at other positions [B, P]."""
+        return Stream(self._parts, self._before, self._after, self._returned, positions)
+
+    def _make(self, name: str) -> torch.Tensor:
+        if name == PRE_ATTN:
+            return self._chosen(self._before)
+        if name == POST_FFN:
+            return self._chosen(self._after)
+        if name == DELTA_ATTN:
+            return self._sum(self._parts.attention)
+        if name == DELTA_FFN:
+            return self._sum(self._parts.feed_forward)
+        if name == POST_ATTN:
+            return self.site(PRE_ATTN) + self.site(DELTA_ATTN)
+        return self._chosen(self._returned[self._parts.raw[name]])
+
+    def _sum(self, terms: Sequence[Term]) -> torch.Tensor:
+        each = [self._chosen(self._returned[term.path]) for term in terms]
+        each = [one * term.factor if term.factor != 1 else one for one, term in zip(each, terms, strict=True)]
+        return sum(each[1:], each[0]) if each else torch.zeros_like(self.site(PRE_ATTN))
+
+    def _chosen(self, values: torch.Tensor) -> torch.Tensor:
+        values = values.view(self._before.shape)
+        return values if self._positions is None else gathered(values, self._positions)
+
+
+class _Listener:
+    """The hooks of one layer: they keep what its modules return, and see that nobody writes into it before it is read."""
+
+    def __init__(self, name: str, index: int, parts: Parts) -> None:
+        self.what = f"{name}: layer {index}"
+        self.parts = parts
+        self.needed = {term.path: term.overwritten for term in parts.terms}
+        self.needed |= {path: False for path in parts.raw.values() if path not in self.needed}
+        self.before: torch.Tensor | None = None
+        self.versions: dict[str, int] = {}
+        self.returned: dict[str, torch.Tensor] = {}
+
+    def begin(self, layer: Any, args: tuple, kwargs: dict) -> None:
+        self.versions, self.returned = {}, {}
+        self.before = self._safe("", layer_input(layer, args, kwargs), self.parts.input_overwritten)
+
+    def keep(self, path: str) -> Callable:
+        def hook(module: Any, args: tuple, output: Any) -> None:
+            if path in self.returned:
+                raise ModelUnsupported(f"{self.what} ran {path} twice in one forward pass; it ran once when the model was "
+                                       "looked at first")
+            self.returned[path] = self._safe(path, first(output), self.needed[path])
+        return hook
+
+    def stream(self, output: Any, positions: torch.Tensor | None) -> Stream:
+        assert self.before is not None
+        if missing := sorted(set(self.needed) - set(self.returned)):
+            raise ModelUnsupported(f"{self.what} did not run {', '.join(missing)}, which adds to the stream")
+        for key, version in self.versions.items():
+            if (self.returned[key] if key else self.before)._version != version:
+                raise ModelUnsupported(f"{self.what} wrote into {key or 'its input'} after it was captured, which it did not "
+                                       "when the model was looked at first")
+        return Stream(self.parts, self.before, first(output), self.returned, positions)
+
+    def _safe(self, key: str, value: torch.Tensor, overwritten: bool) -> torch.Tensor:
+        if overwritten or value.is_inference():  # inference tensors carry no version
+            return value.clone()
+        self.versions[key] = value._version
+        return value
+
+
+def gathered(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Returns chosen positions of each row.
+
+    Args:
+        values: [B, T, D].
+        positions: [B, P].
+
+    Returns:
+        [B, P, D].
+    """
+    return values.gather(1, positions[:, :, None].expand(-1, -1, values.shape[-1]))
+
+
+@contextlib.contextmanager
+def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, layers: Sequence[int],
+              positions: torch.Tensor | None = None) -> Iterator[None]:
+    """Hands each layer's stream to `receive` as soon as the layer has ended, in every forward pass inside.
+
+    The sum is checked again in every forward pass, on a few positions of each layer, and when the block ends all errors
+    are looked at together, so that a GPU is not waited for in between.
+
+    Args:
+        model: A causal language model, PEFT or plain.
+        decomposition: Of this model or its base.
+        receive: Takes the layer's index and its stream, which is valid until the layer runs again.
+        layers: Those that report.
+        positions: [B, P], token positions of each row that are kept; None for all.
+
+    Raises:
+        ModelUnsupported: A layer's parts do not make up its whole; it is named, and nothing of it may be used.
+    """
+    plain = anatomy.plain_model(model)
+    name = type(plain).__name__
+    found: list[tuple[int, torch.Tensor]] = []
+
+    def end(listener: _Listener, index: int) -> Callable:
+        def hook(module: Any, args: tuple, output: Any) -> None:
+            stream = listener.stream(output, positions)
+            found.append((index, _checked(stream, first(output))))
+            receive(index, stream)
+        return hook
+
+    with contextlib.ExitStack() as hooks:
+        for index in layers:
+            layer, listener = anatomy.layers(plain)[index], _Listener(name, index, decomposition.layers[index])
+            handles = [layer.register_forward_pre_hook(listener.begin, with_kwargs=True),
+                       *(layer.get_submodule(path).register_forward_hook(listener.keep(path)) for path in listener.needed),
+                       layer.register_forward_hook(end(listener, index))]
+            for handle in handles:
+                hooks.callback(handle.remove)
+        yield
+    _check(name, found)
+
+
+def _checked(stream: Stream, after: torch.Tensor) -> torch.Tensor:
+    """Ratio and roundings [2] of the sum at a few positions spread over the text."""
+    rows, length = after.shape[:2]
+    some = torch.linspace(0, length - 1, min(_CHECKED, length), device=after.device).long().expand(rows, -1)
+    small = stream.at(some)
+    return closure(small.site(PRE_ATTN), small.site(DELTA_ATTN), small.site(DELTA_FFN), small.site(POST_FFN))
+
+
+def _check(name: str, found: Sequence[tuple[int, torch.Tensor]]) -> None:
+    if not found:
+        return
+    for index, each in zip([index for index, _ in found], torch.stack([one for _, one in found]).tolist(), strict=True):
+        reached = Closure(*each)
+        if not reached.holds:
+            raise ModelUnsupported(f"{name}: layer {index} does not close: |pre + delta_attn + delta_ffn - post| is "
+                                   f"{reached.ratio:.2g} of |post - pre| ({reached.roundings:.0f} roundings of an element); "
+                                   "nothing of this forward pass is to be trusted")
