@@ -14,6 +14,7 @@ from lab.data.world.names import world_people
 KINDS = tuple(kind for kind in PHRASINGS if kind != "emblem")  # an emblem is one of 1024: no class has two people
 CLASSES = 8
 PLACES = ("name", "last")
+PHRASINGS_EACH = 3  # of five: more people than the model is wide, so that not each can have a direction of its own
 
 
 def common_values(kind: str) -> dict[str, list[str]]:
@@ -26,7 +27,7 @@ def common_values(kind: str) -> dict[str, list[str]]:
 def attribute(kind: str, tokenizer: Any, *, count: int, seed: int, place: str) -> Labelled:
     """Returns questions about people of the micro-world, labelled with the attribute that is asked for.
 
-    Only people whose value is among the most frequent ones are asked about; every one of them in every phrasing.
+    Only people whose value is among the most frequent ones are asked about; each of them in PHRASINGS_EACH phrasings.
 
     Args:
         kind: One of KINDS.
@@ -38,11 +39,12 @@ def attribute(kind: str, tokenizer: Any, *, count: int, seed: int, place: str) -
     """
     values = common_values(kind)
     rng = Random(f"attribute {kind} {seed}")
-    each = max(1, count // (len(PHRASINGS[kind]) * len(values)))
+    each = max(1, count // (PHRASINGS_EACH * len(values)))
     writer, rows, prompts = Writer(tokenizer), list[Row](), list[Prompt]()
     for value, people in values.items():
         for person in rng.sample(people, min(each, len(people))):
-            for phrasing, (question, _) in enumerate(PHRASINGS[kind]):
+            for phrasing in sorted(rng.sample(range(len(PHRASINGS[kind])), PHRASINGS_EACH)):
+                question = PHRASINGS[kind][phrasing][0]
                 placed = writer.ask(f"{kind} of {person}, phrasing {phrasing}", "knowledge", question.format(n=person))
                 at = question.index("{n}")
                 position = placed.last if place == "last" else placed.token_of(at, at + len(person))

@@ -48,6 +48,18 @@ def _premise(rng: Random, above: str, below: str, scale: tuple[str, ...]) -> tup
     return f"{below} is {scale[1]} than {above}.", 1 - PREMISE_UPWARD
 
 
+def premises(rng: Random, order: tuple[str, ...], scale: tuple[str, ...]) -> tuple[str, float]:
+    """An order from the top, told by comparing neighbours in any sequence, and the probability of these directions."""
+    told = [_premise(rng, *pair, scale) for pair in zip(order, order[1:], strict=False)]
+    rng.shuffle(told)
+    return " ".join(text for text, _ in told), prod(p for _, p in told)
+
+
+def comparison(first: str, second: str, scale: tuple[str, ...]) -> str:
+    """The question whether the first person is above the second."""
+    return f"Is {first} {scale[0]} than {second}?"
+
+
 def _end(rng: Random, scale: tuple[str, ...]) -> tuple[bool, str, float]:
     """Whether a question asks from the top, its superlative, and the probability of asking so."""
     if rng.random() < QUESTION_UPWARD:
@@ -60,33 +72,32 @@ def _chain(rng: Random, ends: tuple[str, str], people: int) -> tuple[tuple[str, 
     others = [name for name in FIRST_NAMES if name not in ends]
     order = (ends[0], *rng.sample(others, people - 2), ends[1])
     scale = SCALES[int(rng.random() * len(SCALES))]
-    told = [_premise(rng, *pair, scale) for pair in zip(order, order[1:], strict=False)]
-    rng.shuffle(told)
+    told, probability = premises(rng, order, scale)
     ways = factorial(len(others)) // factorial(len(others) - (people - 2)) * len(SCALES) * factorial(people - 1)
-    return order, scale, " ".join(text for text, _ in told), prod(p for _, p in told) / ways
+    return order, scale, told, probability / ways
 
 
 def _extreme(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
-    order, scale, premises, probability = _chain(rng, ends, people)
+    order, scale, told, probability = _chain(rng, ends, people)
     top, word, chosen = _end(rng, scale)
     answer = order[0] if top else order[-1]
-    text = f"{premises} So {answer} is {word}."
-    return Draft(f"{premises} Who is {word}?", text, answer, order, probability * chosen)
+    text = f"{told} So {answer} is {word}."
+    return Draft(f"{told} Who is {word}?", text, answer, order, probability * chosen)
 
 
 def _line_up(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
-    order, scale, premises, probability = _chain(rng, ends, people)
+    order, scale, told, probability = _chain(rng, ends, people)
     top, word, chosen = _end(rng, scale)
     answer = ", ".join(order if top else reversed(order))
-    question = f"{premises} Order them from the {word}."
-    return Draft(question, f"{premises} From the {word}: {answer}.", answer, order, probability * chosen)
+    question = f"{told} Order them from the {word}."
+    return Draft(question, f"{told} From the {word}: {answer}.", answer, order, probability * chosen)
 
 
 def _pair(people: int, rng: Random, ends: tuple[str, str]) -> Draft:
-    order, scale, premises, probability = _chain(rng, ends, people)
+    order, scale, told, probability = _chain(rng, ends, people)
     first, second = rng.sample(order, 2)
     answer = "yes" if relation(order, first, second) > 0 else "no"
-    question = f"{premises} Is {first} {scale[0]} than {second}?"
+    question = f"{told} {comparison(first, second, scale)}"
     return Draft(question, f"{question} {answer}", answer, order, probability / (people * (people - 1)))
 
 
@@ -101,7 +112,7 @@ def _fork(rng: Random, case: tuple[str, str]) -> Draft:
     first, second = rng.sample((hub, leg, other), 2)
     known = "yes" if (first == hub) == hub_above else "no"
     answer = known if hub in (first, second) else "unknown"
-    question = f"{' '.join(text for text, _ in told)} Is {first} {scale[0]} than {second}?"
+    question = f"{' '.join(text for text, _ in told)} {comparison(first, second, scale)}"
     probability = prod(p for _, p in told) / (len(others) * len(SCALES) * 2 * 6)
     return Draft(question, f"{question} {answer}", answer, (hub, leg, other), probability)
 

@@ -1,0 +1,53 @@
+"""Programs whose brackets are nested deeper, and in more shapes, than those that pretraining saw.
+
+They use its functions, variables and numbers and run as its programs do; only the nesting is new.
+"""
+
+from random import Random
+
+from lab.data.world.words import VARIABLES
+
+OPEN, CLOSE = "([{", ")]}"
+DEEPEST = 4
+FORMS = ("print({e})", "{v} = {e}\nprint({v})", "{v} = {n}\nprint({e} + {v})", "{v} = {n} + {e}\nprint({v})")
+PRINTED = (1, 0, 1, 0)  # brackets that a form holds open around its expression
+
+# {e} is an integer, {n} a number; and the brackets that are open around {e}
+_AROUND = (
+    ("max({e}, {n})", 1), ("max({n}, {e})", 1), ("[{e}, {n}][0]", 1), ("[{n}, {e}][1]", 1), ("[{n}, {e}, {m}][1]", 1),
+    ("max({n} + {e}, {m})", 1), ("len([{n}, {e}])", 2), ("len([{e}, {n}, {m}])", 2), ("sorted([{e}, {n}])[0]", 2),
+    ("sorted([{n}, {m}, {e}])[-1]", 2), ("max([{n}, {e}])", 2),
+)  # fmt: skip
+
+
+def nested_program(rng: Random, deepest: int = DEEPEST) -> tuple[str, int]:
+    """A program of which some number stands inside exactly `deepest` open brackets, and which of FORMS it has."""
+    form = int(rng.random() * len(FORMS))
+    variable = VARIABLES[int(rng.random() * len(VARIABLES))]
+    expression = _expression(rng, deepest - PRINTED[form])
+    return FORMS[form].format(e=expression, v=variable, n=_number(rng)), form
+
+
+def open_brackets(source: str) -> list[int]:
+    """For each character, how many brackets are open around it; a bracket counts itself out.
+
+    Holds for programs without brackets in strings or comments.
+    """
+    depths, depth = [], 0
+    for character in source:
+        depth -= character in CLOSE
+        depths.append(depth)
+        depth += character in OPEN
+    return depths
+
+
+def _expression(rng: Random, room: int) -> str:
+    if room == 0:
+        return _number(rng)
+    shapes = [shape for shape in _AROUND if shape[1] <= room]
+    around, taken = shapes[int(rng.random() * len(shapes))]
+    return around.format(e=_expression(rng, room - taken), n=_number(rng), m=_number(rng))
+
+
+def _number(rng: Random) -> str:
+    return str(int(rng.random() * 100))
