@@ -83,12 +83,12 @@ def gather(sources: Sequence[str], text: str | None, column: str | None, count: 
         DataError: A file is empty or malformed, or lacks the column.
     """
     found: list[Passage] = []
-    for source, label in _labels(sources).items():
+    for source, label in labels(sources).items():
         if source in CATEGORIES:
             found += _questions(source, count, seed)
         elif source == ENGLISH:
             found += [Passage(f"{ENGLISH} {kind}", ENGLISH, PASSAGES[kind])
-                      for kind in _some(list(PASSAGES), count, seed)]
+                      for kind in some(list(PASSAGES), count, seed)]
         elif source == TEXT:
             found.append(Passage(TEXT, TEXT, text))
         elif Path(source).suffix.lower() == PLAIN_FILE:
@@ -133,15 +133,26 @@ def _neighbours(path: Path) -> str:
     return f" in {path.parent.absolute()}; files there that can be read: {listed(near)}"
 
 
-def _labels(sources: Sequence[str]) -> dict[str, str]:
-    """Each source once, with what its prompts are called: a file by its name, by its path where names are shared."""
+def labels(sources: Sequence[str]) -> dict[str, str]:
+    """Returns each source once, with what its prompts are called: a file by its name, by its path where names are shared.
+
+    Args:
+        sources: Checked ones; `world` stands for its categories.
+    """
     expanded = [name for source in sources for name in (CATEGORIES if source == WORLD else (source,))]
     short = {s: s if s in BUILT_IN or not Path(s).expanduser().exists() else Path(s).name for s in expanded}
     shared = {label for label in short.values() if list(short.values()).count(label) > 1}
     return {source: source if label in shared else label for source, label in short.items()}
 
 
-def _some(items: Sequence[Any], count: int, seed: int) -> list[Any]:
+def some(items: Sequence[Any], count: int, seed: int) -> list[Any]:
+    """Returns so many of the items, or all where there are fewer, in their order; the same for the same seed.
+
+    Args:
+        items: To choose from.
+        count: How many.
+        seed: Of the choice.
+    """
     chosen = sorted(Random(f"prompts {seed}").sample(range(len(items)), min(count, len(items))))
     return [items[i] for i in chosen]
 
@@ -162,11 +173,11 @@ def _whole_file(source: str) -> str:
 
 
 def _cells(source: str, label: str, column: str, count: int, seed: int) -> list[Passage]:
-    rows = list(_columns(source))
+    rows = list(columns(source))
     if not rows:
         raise DataError(f"{source}: holds no rows; prompts need at least one")
     found = []
-    for number, row in _some(rows, count, seed):
+    for number, row in some(rows, count, seed):
         where = f"{source} row {number}"
         if column not in row:
             near = difflib.get_close_matches(column, list(row), n=1)
@@ -179,7 +190,15 @@ def _cells(source: str, label: str, column: str, count: int, seed: int) -> list[
     return found
 
 
-def _columns(source: str) -> Iterator[tuple[int, Row]]:
+def columns(source: str) -> Iterator[tuple[int, Row]]:
+    """Yields the number, from 1, and the cells of each row of a data file, a dataset folder or a Hub id.
+
+    Args:
+        source: As `check_sources` lets it pass.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     path = Path(source).expanduser()
     if path.is_file():
         return files.KINDS[path.suffix.lower()](path, source)
@@ -191,7 +210,7 @@ def _columns(source: str) -> Iterator[tuple[int, Row]]:
 
 def _rows(source: str, label: str, count: int, seed: int) -> list[Passage]:
     return [Passage(f"{label} row {row['meta']['row']}", label, _without_template(row), row)
-            for row in _some(files.read(source), count, seed)]
+            for row in some(files.read(source), count, seed)]
 
 
 def _without_template(row: Conversation) -> str | None:

@@ -63,17 +63,31 @@ def read(tokenizer: Any, sources: Sequence[str], *, text: str | None = None, col
         OptionError: A source or another argument is not allowed, or a prompt has more than `longest` tokens.
         DataError: A file is missing, empty or malformed, or lacks the column.
     """
+    check_how(tokenizer, chat, count)
+    check_sources(sources, text, column, also)
+    prompts = [as_prompt(tokenizer, passage, chat) for passage in gather(sources, text, column, count, seed)]
+    check_lengths(prompts, longest)
+    return prompts
+
+
+def check_how(tokenizer: Any, chat: str, count: int) -> None:
+    """Refuses a `chat` or `count` that cannot be.
+
+    Args:
+        tokenizer: The model's.
+        chat: As `read` takes it.
+        count: As `read` takes it.
+
+    Raises:
+        OptionError: Either is not allowed, or there is no template to write a chat with.
+    """
     if chat not in CHAT:
         raise OptionError(f"chat={chat}: allowed are {', '.join(CHAT)}; type chat=auto")
     if count < 1:
         raise OptionError(f"count={count}: allowed is 1 or more; type count=1")
-    check_sources(sources, text, column, also)
     if chat == "true" and not tokenizer.chat_template:
         raise OptionError("chat=true: this model's tokenizer has no chat template; type chat=auto or chat=false, or "
                           "choose a model with one (an -Instruct or -Chat model)")
-    prompts = [_prompt(tokenizer, passage, chat) for passage in gather(sources, text, column, count, seed)]
-    _check_lengths(prompts, longest)
-    return prompts
 
 
 def batches(prompts: Sequence[Prompt], pad_id: int, tokens_at_once: int
@@ -107,7 +121,17 @@ def batches(prompts: Sequence[Prompt], pad_id: int, tokens_at_once: int
         yield np.array(chosen, dtype=np.int64), ids, mask
 
 
-def _prompt(tokenizer: Any, passage: Passage, chat: str) -> Prompt:
+def as_prompt(tokenizer: Any, passage: Passage, chat: str) -> Prompt:
+    """Returns a passage as a model reads it.
+
+    Args:
+        tokenizer: The model's.
+        passage: From `lab.data.prompt_sources.gather`.
+        chat: As `read` takes it.
+
+    Raises:
+        DataError: It has no tokens, or cannot be written this way.
+    """
     text, ids = _written(tokenizer, passage, chat)
     if not ids:
         raise DataError(f"{passage.name}: the tokenizer makes no tokens of {text!r}; a prompt needs at least one")
@@ -148,7 +172,16 @@ def _as_it_is(tokenizer: Any, text: str) -> tuple[str, list[int]]:
     return text, tokenizer(text, add_special_tokens=True, verbose=False)["input_ids"]
 
 
-def _check_lengths(prompts: Sequence[Prompt], longest: int | None) -> None:
+def check_lengths(prompts: Sequence[Any], longest: int | None) -> None:
+    """Refuses prompts that a model cannot read.
+
+    Args:
+        prompts: Anything with a `name` and `input_ids`.
+        longest: Tokens that one may have; None for any number.
+
+    Raises:
+        OptionError: One has more.
+    """
     if longest is None:
         return
     over = [prompt for prompt in prompts if len(prompt.input_ids) > longest]
