@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lab.adapters.modules import check_plain, modules
 from lab.adapters.spectra import spectra
 from lab.errors import ModelUnsupported
 
@@ -29,13 +30,13 @@ def add_slots(model: Any, like: str, slots: Sequence[str]) -> None:
         ModelUnsupported: There is no such adapter, singular vectors do not describe all that it does, or a slot's name is
             in use.
     """
-    _check(model, like)
+    check_plain(model, like)
     taken = [slot for slot in slots if slot in model.peft_config]
     if taken:
         raise ModelUnsupported(f"the model already has adapters {', '.join(taken)}; remove them or take other names")
     for slot in slots:
         model.peft_config[slot] = copy.deepcopy(model.peft_config[like])
-    for layer in _layers(model, like).values():
+    for layer in modules(model, like).values():
         # not PEFT's add_adapter: it walks the whole model for each adapter, tens of seconds for 59 on six layers
         for kept in (getattr(layer, name) for name in (*layer.adapter_layer_names, *layer.other_param_names)):
             for slot in slots if like in kept else ():
@@ -64,7 +65,7 @@ def draw(model: Any, like: str, slot: str, seed: int, values: Mapping[str, torch
         ModelUnsupported: There is no such slot.
     """
     values = spectra(model, like) if values is None else values
-    layers = _layers(model, slot)
+    layers = modules(model, slot)
     if slot == like or set(layers) != set(values):
         raise ModelUnsupported(f"adapter {slot} is no slot for draws like {like}; make one: "
                                f"lab.adapters.haar.add_slots(model, {like!r}, [a new name])")
@@ -97,7 +98,7 @@ def remove_slots(model: Any, slots: Sequence[str]) -> None:
         model.delete_adapter(slot)
 
 
-def haar_frame(width: int, count: int, generator: torch.Generator) -> torch.Tensor:
+def haar_frame(width: int, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Returns orthonormal columns [width, count], uniform over all such frames.
 
     The thin QR of a Gaussian matrix, with the signs of R's diagonal moved into Q: without that QR's own convention decides
@@ -107,44 +108,7 @@ def haar_frame(width: int, count: int, generator: torch.Generator) -> torch.Tens
         width: Length of a column.
         count: How many, at most `width`.
         generator: On the CPU.
+        dtype: Of the columns.
     """
-    frame, triangle = torch.linalg.qr(torch.randn(width, count, generator=generator))
+    frame, triangle = torch.linalg.qr(torch.randn(width, count, generator=generator, dtype=dtype))
     return frame * torch.sign(torch.diagonal(triangle))
-
-
-def _layers(model: Any, adapter: str) -> dict[str, Any]:
-    """The LoRA layers that hold an adapter, by the names that `spectra` gives them."""
-    return {name.removeprefix("base_model.model."): module for name, module in model.named_modules()
-            if isinstance(getattr(module, "lora_A", None), torch.nn.ModuleDict) and adapter in module.lora_A}
-
-
-def _check(model: Any, like: str) -> None:
-    """Raises unless B and A of linear layers are all there is to an adapter."""
-    held = getattr(model, "peft_config", {})
-    if like not in held:
-        raise ModelUnsupported(f"the model has no adapter {like}; it has {', '.join(held) or 'none'}")
-    config = held[like]
-    if str(getattr(config.peft_type, "value", config.peft_type)) != "LORA":
-        raise ModelUnsupported(f"adapter {like} is of type {config.peft_type}; random directions are drawn for LoRA only")
-    for field in ("modules_to_save", "trainable_token_indices", "target_parameters", "layer_replication", "lora_bias"):
-        if getattr(config, field, None):
-            _refuse(like, f"{field}={getattr(config, field)}")
-    if config.bias != "none":
-        _refuse(like, f"bias={config.bias}")
-    layers = _layers(model, like)
-    for name, module in model.named_modules():
-        if like in getattr(module, "lora_embedding_A", {}):
-            _refuse(like, f"LoRA on the embedding {name.removeprefix('base_model.model.')}")
-    for name, layer in layers.items():
-        if like in layer.lora_variant:
-            _refuse(like, f"{type(layer.lora_variant[like]).__name__} in {name}")
-        if layer.lora_A[like].weight.dim() != 2:
-            _refuse(like, f"a convolution in {name}")
-        if layer.merged:
-            raise ModelUnsupported(f"adapter {like} is merged into the weights of {name}; unmerge it: "
-                                   "model.unmerge_adapter()")
-
-
-def _refuse(like: str, what: str) -> None:
-    raise ModelUnsupported(f"adapter {like} has {what}, which is no product B @ A of a linear layer and has no random "
-                           "counterpart; train a plain LoRA adapter (no bias, no saved modules, no variant) to compare")

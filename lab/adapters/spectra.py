@@ -1,9 +1,14 @@
-"""Singular values of a LoRA update, from its factors."""
+"""Singular values of a LoRA update, from its factors, and how many directions they amount to."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+
+from lab.adapters.places import places
+
+ENERGY = 0.9
 
 
 def singular_values(down: torch.Tensor, up: torch.Tensor, scaling: float) -> torch.Tensor:
@@ -33,6 +38,29 @@ def effective_rank(values: torch.Tensor) -> float:
     return float(torch.exp(torch.special.entr(share).sum()))
 
 
+def stable_rank(values: torch.Tensor) -> float:
+    """Returns the squared Frobenius norm over the squared spectral norm, at most the rank; 0 for a zero update.
+
+    Args:
+        values: [R], singular values.
+    """
+    energy = values.square()
+    return float(energy.sum() / energy.max()) if energy.sum() > 0 else 0.0
+
+
+def rank_at_energy(values: torch.Tensor, share: float = ENERGY) -> int:
+    """Returns the fewest directions that hold a share of the squared Frobenius norm; 0 for a zero update.
+
+    Args:
+        values: [R], singular values, largest first.
+        share: Of the sum of their squares.
+    """
+    held = values.square().cumsum(0)
+    if held[-1] == 0:
+        return 0
+    return int((held < share * held[-1]).sum()) + 1
+
+
 def spectra(model: torch.nn.Module, adapter: str = "default") -> dict[str, torch.Tensor]:
     """Returns the singular values of every LoRA update in a PEFT model, by module name.
 
@@ -49,24 +77,16 @@ def spectra(model: torch.nn.Module, adapter: str = "default") -> dict[str, torch
     return found
 
 
-def as_grid(found: dict[str, torch.Tensor]) -> tuple[np.ndarray, list[str]]:
-    """Returns spectra as one array [L, modules, R], NaN where a layer lacks a module, and the module names.
+def as_grid(found: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    """Returns vectors by module as one array [L, modules, R], NaN where a layer lacks a module, and the modules' roles.
 
     Args:
-        found: Singular values by full module name, as `spectra` returns them.
+        found: Vectors such as singular values, longer or shorter, by full module name.
     """
-    places = {name: _layer_and_role(name) for name in found}
-    roles = list(dict.fromkeys(role for _, role in places.values()))
-    layers = 1 + max(layer for layer, _ in places.values())
+    at, roles = places(list(found))
     rank = max(len(values) for values in found.values())
-    grid = np.full((layers, len(roles), rank), np.nan)
+    grid = np.full((1 + max(layer for layer, _ in at.values()), len(roles), rank), np.nan)
     for name, values in found.items():
-        layer, role = places[name]
-        grid[layer, roles.index(role), :len(values)] = values.numpy()
+        layer, role = at[name]
+        grid[layer, role, :len(values)] = values
     return grid, roles
-
-
-def _layer_and_role(name: str) -> tuple[int, str]:
-    parts = name.split(".")
-    layer = next((int(part) for part in parts if part.isdigit()), 0)
-    return layer, parts[-1]

@@ -175,7 +175,7 @@ def test_a_merged_adapter_and_other_kinds_are_refused():
     with pytest.raises(ModelUnsupported, match=r"merged into the weights of .*; unmerge it: model.unmerge_adapter"):
         add_slots(model, "default", ["null"])
     other = get_peft_model(base(), IA3Config(target_modules=["k_proj"], feedforward_modules=[]))
-    with pytest.raises(ModelUnsupported, match="is of type .*IA3; random directions are drawn for LoRA only"):
+    with pytest.raises(ModelUnsupported, match="is of type .*IA3; only a LoRA adapter is a product B @ A"):
         add_slots(other, "default", ["null"])
 
 
