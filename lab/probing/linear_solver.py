@@ -8,6 +8,7 @@ import torch
 MEMORY = 8  # past steps that the curvature is read from
 STEPS = 400
 HALVINGS = 20
+ABSENT = 1e-7  # share that a class without rows is given
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def solve(problems: Problems, *, start: torch.Tensor | None = None, tolerance: f
 
     Args:
         problems: What is minimised.
-        start: [Q, C, R + 1], where to start; 0 for None.
+        start: [Q, C, R + 1], where to start; for None at each class's share among the rows.
         tolerance: A problem is solved when the length of its slope, in units of that curvature, is below this; the loss
             is then above its minimum by about its square.
 
@@ -70,10 +71,10 @@ def solve(problems: Problems, *, start: torch.Tensor | None = None, tolerance: f
     penalty = torch.cat([problems.penalty[:, None].expand(-1, rows.shape[1] - 1),
                          problems.penalty.new_zeros(len(problems.penalty), 1)], 1)[:, None]  # [Q, 1, R + 1]
     curvature = (rows ** 2).mean(0) / 2 + penalty
-    solution = torch.zeros(len(problems.penalty), problems.classes, rows.shape[1], dtype=rows.dtype, device=rows.device)
-    solution += 0 if start is None else start
+    linear = _linear(problems, rows)
+    solution = _marginals(problems, linear) if start is None else start.clone()
     left = torch.arange(len(solution), device=rows.device)
-    measure = _objective(problems, rows, penalty)
+    measure = _objective(problems, rows, penalty, linear)
     state = _State(solution.clone(), *measure(solution, left), [])
     for _ in range(STEPS):
         kept = ((state.slope ** 2 / curvature[left]).sum((1, 2)) >= tolerance ** 2).nonzero()[:, 0]
@@ -90,10 +91,9 @@ def solve(problems: Problems, *, start: torch.Tensor | None = None, tolerance: f
 _Measure = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
-def _objective(problems: Problems, rows: torch.Tensor, penalty: torch.Tensor) -> _Measure:
+def _objective(problems: Problems, rows: torch.Tensor, penalty: torch.Tensor, linear: torch.Tensor) -> _Measure:
     """Loss [Q] and slope [Q, C, R + 1] at coefficients of the problems with the given numbers."""
     columns = rows.T.contiguous()
-    linear = _linear(problems, rows)
 
     def measure(at: torch.Tensor, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weights = problems.weights[problems.weight_set[which]]  # [Q, N]
@@ -115,6 +115,14 @@ def _linear(problems: Problems, rows: torch.Tensor) -> torch.Tensor:
     """Sum of weighted rows by label set, weight set and class [M, F, C, R + 1]: the part of the slope that is constant."""
     hot = torch.nn.functional.one_hot(problems.labels, problems.classes).to(rows.dtype)  # [M, N, C]
     return torch.einsum("mnc,fn,nr->mfcr", hot, problems.weights, rows)
+
+
+def _marginals(problems: Problems, linear: torch.Tensor) -> torch.Tensor:
+    """Coefficients [Q, C, R + 1] of 0 and intercepts that give each class its share."""
+    start = torch.zeros_like(linear)[problems.label_set, problems.weight_set]
+    # the intercept of a class that has no row would fall forever; its share is now below what the tolerance sees
+    start[..., -1] = linear[problems.label_set, problems.weight_set][..., -1].clamp_min(ABSENT).log()
+    return start
 
 
 def _step(state: _State, curvature: torch.Tensor, which: torch.Tensor, measure: _Measure) -> _State:
