@@ -24,18 +24,19 @@ def entity(tokenizer: Any, *, count: int, seed: int, place: str) -> Labelled:
 
     Args:
         tokenizer: The model's, a fast one.
-        count: Rows, at most; whole people are taken, each in every opening.
+        count: Rows, at most, and there are 768; whole people are taken, each in every opening.
         seed: Of syllables, people, and the rest of the sentence.
         place: `last`: the token that ends the sentence. `name`: the name's second syllable. `first`: the syllable
             itself, where its token is the label.
     """
     rng, writer = Random(f"entity {seed}"), Writer(tokenizer)
-    syllables = rng.sample(FIRST_SYLLABLES, CLASSES)
-    each = max(1, count // (CLASSES * len(OPENINGS)))
+    named = {syllable: [name for name in passing_people() if name.startswith(syllable)] for syllable in FIRST_SYLLABLES}
+    usual = len(passing_people()) // len(FIRST_SYLLABLES)
+    syllables = rng.sample([syllable for syllable, people in named.items() if len(people) >= usual], CLASSES)
+    each = min(usual, max(1, count // (CLASSES * len(OPENINGS))))
     rows, prompts = list[Row](), list[Prompt]()
     for syllable in syllables:
-        people = [name for name in passing_people() if name.startswith(syllable)]
-        for person in rng.sample(people, min(each, len(people))):
+        for person in rng.sample(named[syllable], each):
             for opening, words in enumerate(OPENINGS):
                 goal = rng.choice(TOWN)
                 text = words.format(n=person, job=rng.choice(JOBS), place=goal)

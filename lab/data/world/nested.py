@@ -1,4 +1,4 @@
-"""Programs whose brackets are nested deeper, and in more shapes, than those that pretraining saw.
+"""Programs whose brackets nest deeper, and in more shapes, than in those that pretraining saw.
 
 They use its functions, variables and numbers and run as its programs do; only the nesting is new.
 """
@@ -9,10 +9,11 @@ from lab.data.world.words import VARIABLES
 
 OPEN, CLOSE = "([{", ")]}"
 DEEPEST = 4
-FORMS = ("print({e})", "{v} = {e}\nprint({v})", "{v} = {n}\nprint({e} + {v})", "{v} = {n} + {e}\nprint({v})")
-PRINTED = (1, 0, 1, 0)  # brackets that a form holds open around its expression
-
-# {e} is an integer, {n} a number; and the brackets that are open around {e}
+# {e} and {f} are integers with brackets in them, {n} and {m} are numbers; each form shows some outside all brackets
+FORMS = (
+    "{v} = {e} + {n}\nprint({v})", "{v} = {e} + {n} + {f}\nprint({v})", "{v}, {w} = {e}, {n}\nprint({v}, {w})",
+    "{v} = {e}\n{w} = {n}\nprint({v}, {m})", "{v} = {e}\n{w} = {n} + {f}\nprint({v} + {w})",
+)  # fmt: skip
 _AROUND = (
     ("max({e}, {n})", 1), ("max({n}, {e})", 1), ("[{e}, {n}][0]", 1), ("[{n}, {e}][1]", 1), ("[{n}, {e}, {m}][1]", 1),
     ("max({n} + {e}, {m})", 1), ("len([{n}, {e}])", 2), ("len([{e}, {n}, {m}])", 2), ("sorted([{e}, {n}])[0]", 2),
@@ -21,11 +22,11 @@ _AROUND = (
 
 
 def nested_program(rng: Random, deepest: int = DEEPEST) -> tuple[str, int]:
-    """A program of which some number stands inside exactly `deepest` open brackets, and which of FORMS it has."""
+    """A program with numbers inside up to `deepest` open brackets and inside none, and which of FORMS it has."""
     form = int(rng.random() * len(FORMS))
-    variable = VARIABLES[int(rng.random() * len(VARIABLES))]
-    expression = _expression(rng, deepest - PRINTED[form])
-    return FORMS[form].format(e=expression, v=variable, n=_number(rng)), form
+    v, w = rng.sample(VARIABLES, 2)
+    e, f = (_expression(rng, 1 + int(rng.random() * deepest)) for _ in range(2))
+    return FORMS[form].format(e=e, f=f, v=v, w=w, n=_number(rng), m=_number(rng)), form
 
 
 def open_brackets(source: str) -> list[int]:
