@@ -3,6 +3,8 @@
 import copy
 from typing import Any
 
+import torch
+
 from lab.errors import ModelUnsupported
 from lab.models import anatomy
 from lab.randomness import seeded
@@ -20,11 +22,15 @@ def untrained(model: Any, *, seed: int = 0) -> Any:
     """
     plain = anatomy.plain_model(model)
     config = copy.deepcopy(plain.config)
-    config.__dict__.pop("quantization_config", None)
+    vars(config).pop("quantization_config", None)
+    before = torch.get_default_dtype()
     try:
-        with seeded(seed):
+        torch.set_default_dtype(plain.dtype)  # a large model is never made in float32 first
+        with seeded(seed), torch.device(plain.device):
             fresh = type(plain)(config)
     except Exception as error:
         raise ModelUnsupported(f"{type(plain).__name__} cannot be made anew from its configuration ({error}); type "
                                "untrained=false") from error
-    return fresh.to(device=plain.device, dtype=plain.dtype).eval()
+    finally:
+        torch.set_default_dtype(before)
+    return fresh.eval()
