@@ -41,8 +41,9 @@ def pairs(tokenizer: Any, asked: Sequence[Asked], mirrored: bool = False) -> Ite
                 break
 
 
-def hand_round(tokenizer: Any, rows: Sequence[Asked], others: Sequence[Asked], seed: int) -> list[Question]:
-    """Returns every row as a question, in order; those without a foil of their own exchange answers within a kind.
+def hand_round(tokenizer: Any, rows: Sequence[Asked], others: Sequence[Asked], seed: int, *, every: bool = True
+               ) -> list[Question]:
+    """Returns rows as questions, in order; those without a foil of their own exchange answers within a kind.
 
     A row that is left over, since rows are odd or what is left begins with the same token, borrows the answer of any
     other row of its kind.
@@ -52,26 +53,26 @@ def hand_round(tokenizer: Any, rows: Sequence[Asked], others: Sequence[Asked], s
         rows: To make questions of.
         others: Rows of the same source to borrow from, `rows` among them or not.
         seed: Of who exchanges with whom.
+        every: Whether a row that has no foil is an error; otherwise it is left out.
 
     Raises:
-        DataError: A row has no foil that the next token tells from its answer.
+        DataError: Of every row, one has no foil that the next token tells from its answer.
     """
     found = {i: question(tokenizer, row, row.foils) for i, row in enumerate(rows) if row.foils}
     rng = Random(f"foils {seed}")
     for i, row in enumerate(rows):
-        if row.foils:
-            continue
-        same = [j for j in range(i + 1, len(rows)) if j not in found and rows[j].kind == row.kind and not rows[j].foils]
         if i in found:
             continue
+        same = [j for j in range(i + 1, len(rows)) if j not in found and rows[j].kind == row.kind]
         rng.shuffle(same)
         for j in sorted(same, key=_distance(row, rows)):
             if pair := _exchanged(tokenizer, row, rows[j]):
                 found[i], found[j] = pair
                 break
     for i, row in enumerate(rows):
-        if found.get(i) is None:
-            found[i] = _borrowed(tokenizer, row, others, rng)
+        found[i] = found.get(i) or _borrowed(tokenizer, row, others, rng)
+        if every and not found[i]:
+            raise _without_foil(row)
     return [each for i in range(len(rows)) if (each := found[i])]
 
 
@@ -90,14 +91,15 @@ def _match(first: Question, second: Question, mirrored: bool) -> bool:
     return alike and first.answer_id != second.answer_id and (exchanged or not mirrored)
 
 
-def _borrowed(tokenizer: Any, row: Asked, others: Sequence[Asked], rng: Random) -> Question:
+def _borrowed(tokenizer: Any, row: Asked, others: Sequence[Asked], rng: Random) -> Question | None:
+    same = [] if row.foils else [other.answer for other in others if other.kind == row.kind]
+    return question(tokenizer, row, rng.sample(same, min(BORROWED_FROM, len(same))))
+
+
+def _without_foil(row: Asked) -> DataError:
     if row.foils:
-        raise DataError(f"{row.name}: the answer {described(row.answer)} and the foil {described(row.foils[0])} begin "
-                        "with the same token, so the next token does not tell them apart; write another foil, or leave "
-                        "the row out")
-    same = [other.answer for other in others if other.kind == row.kind]
-    made = question(tokenizer, row, rng.sample(same, min(BORROWED_FROM, len(same))))
-    if made is None:
-        raise DataError(f"{row.name}: no other row of kind '{row.kind}' has an answer that begins with another token "
-                        f"than {described(row.answer)} does; give the row a foil, or more rows of its kind")
-    return made
+        return DataError(f"{row.name}: the answer {described(row.answer)} and the foil {described(row.foils[0])} begin "
+                         "with the same token, so the next token does not tell them apart; write another foil, or leave "
+                         "the row out")
+    return DataError(f"{row.name}: no other row of kind '{row.kind}' has an answer that begins with another token than "
+                     f"{described(row.answer)} does; give the row a foil, or more rows of its kind")

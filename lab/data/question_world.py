@@ -3,6 +3,7 @@
 import re
 from bisect import bisect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import accumulate
 from random import Random
 from typing import Any
@@ -17,6 +18,7 @@ from lab.data.world.stories import QUESTIONS
 from lab.errors import DataError
 
 POOL = 24  # questions drawn at once, among which partners are found
+TRIES = 40
 MIRRORED_POOL = 240  # of which one in ten or so has an operand of one digit, and few of those mirror one another
 MIRRORED = ("comparison", "max")  # the answer is larger than the foil, so only their first digits can be balanced
 QUOTED = re.compile(r"'(\w+)'")
@@ -48,8 +50,10 @@ def read(tokenizer: Any, category: str, count: int, seed: int, templated: bool, 
     while len(found) < count:
         if not sources:
             how = "" if templated else ", as sentences without a chat template"
-            raise DataError(f"{category} ({split}{how}) has about {len(found)} questions whose answers can be told from "
-                            f"a foil by their first token; {count} were asked for; type a smaller count")
+            other = "choose another category" + ("" if templated else " or chat=auto")
+            hint = f"type count={len(found)}" if found else other
+            raise DataError(f"{category} ({split}{how}) has {len(found)} questions whose answer the first token tells from "
+                            f"a foil; {count} were asked for; {hint}")
         weights = list(accumulate(template.weight for template in sources))
         chosen = list(sources)[min(bisect(weights, rng.random() * weights[-1]), len(weights) - 1)]
         if (pair := next(sources[chosen], None)) is None:
@@ -94,8 +98,7 @@ def _pairs(tokenizer: Any, template: Template, rng: Random, split: Split, templa
     mirrored = template.kind in MIRRORED
     seen: set[str] = set()
     while True:
-        drawn = (template.draw(rng, split) for _ in range(MIRRORED_POOL if mirrored else POOL))
-        new = {item.question: item for item in drawn if item.question not in seen and keep(item)}
+        new = _new(template, rng, split, keep, MIRRORED_POOL if mirrored else POOL, seen)
         seen |= new.keys()
         asked = [each for item in new.values() if (each := _asked(item, write, rng))]
         made = [pair for kind in dict.fromkeys(each.kind for each in asked)
@@ -103,6 +106,19 @@ def _pairs(tokenizer: Any, template: Template, rng: Random, split: Split, templa
         if not made:
             return
         yield from made
+
+
+def _new(template: Template, rng: Random, split: Split, keep: Callable[[Item], bool], count: int, seen: set[str]
+         ) -> dict[str, Item]:
+    """About as many questions that were not seen, each with its item; fewer where few are left or may be asked."""
+    found: dict[str, Item] = {}
+    for _ in range(TRIES * count):
+        item = template.draw(rng, split)
+        if item.question not in seen and keep(item):
+            found.setdefault(item.question, item)
+        if len(found) == count:
+            break
+    return found
 
 
 def _asked(item: Item, write: ChatTemplate | None, rng: Random) -> Asked | None:
@@ -143,6 +159,4 @@ def _story_kind(item: Item) -> str:
 
 
 def _numbered(made: Question, number: int) -> Question:
-    from dataclasses import replace
-
     return replace(made, name=f"{made.category} {number}")

@@ -1,34 +1,25 @@
 """Prompts with a known answer and a foil: what probing and patching read."""
 
-import difflib
 import re
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations, groupby
 from pathlib import Path
-from random import Random
 from typing import Any
 
-from lab.data.forms import Row
-from lab.data.malformed import listed, malformed
-from lab.data.prompt_sources import ENGLISH, PLAIN_FILE, TEXT, check_sources, columns, labels
+from lab.data.prompt_sources import ENGLISH, PLAIN_FILE, TEXT, check_sources, labels
 from lab.data.prompts import check_how, check_lengths
-from lab.data.question_border import Asked, Question
-from lab.data.question_english import COMPLETIONS
-from lab.data.question_foils import hand_round
-from lab.data.question_world import as_turn
+from lab.data.question_border import Question
+from lab.data.question_rows import english, file_rows, from_rows
+from lab.data.question_rows import read as read_rows
 from lab.data.question_world import read as read_world
-from lab.data.template import ChatTemplate
 from lab.data.token_labels import WHITE_SPACE
 from lab.data.world import CATEGORIES, Item
 from lab.data.world.item import Split
-from lab.data.world.names import new_people, passing_people, world_people
-from lab.errors import DataError, OptionError
+from lab.errors import OptionError
 
 __all__ = ["Question", "counterparts", "from_rows", "read", "subject"]
 
-OPTIONAL = ("category", "kind", "entity", "template")
-NAME = re.compile(r"\b[A-Z][a-z]+\b")
+STORIES = "stories"
 
 
 def read(tokenizer: Any, sources: Sequence[str], *, count: int = 16, seed: int = 0, chat: str = "auto",
@@ -43,10 +34,10 @@ def read(tokenizer: Any, sources: Sequence[str], *, count: int = 16, seed: int =
 
     Args:
         tokenizer: The model's, a fast one.
-        sources: Any of `world` (all categories), one category by name, `english`; a `.jsonl`, `.json`, `.csv` or
-            `.parquet` file, a dataset folder or a Hub id, `owner/name[:configuration[:split]]`, with columns for prompt
-            and answer, perhaps foil, and perhaps `category`, `kind` (within which answers are exchanged), `entity` (what
-            is asked about) and `template`.
+        sources: Any of `world` (all categories; without a template all but stories), one category by name, `english`; a
+            `.jsonl`, `.json`, `.csv` or `.parquet` file, a dataset folder or a Hub id,
+            `owner/name[:configuration[:split]]`, with columns for prompt and answer, perhaps foil, and perhaps
+            `category`, `kind` (within which answers are exchanged), `entity` (what is asked about) and `template`.
         count: Questions of each category, of `english` and of each dataset. A dataset that has fewer gives all it has.
         seed: Of questions and foils.
         chat: `auto`: a prompt is a user's turn where the tokenizer has a chat template. `true`: there must be one.
@@ -70,42 +61,15 @@ def read(tokenizer: Any, sources: Sequence[str], *, count: int = 16, seed: int =
     names = (prompt, answer, foil)
     found: list[Question] = []
     for source, label in labels(sources).items():
+        if source == STORIES and not templated and STORIES not in sources:
+            continue  # what `world` stands for without a template: a story's sentences do not ask for anything
         if source in CATEGORIES:
             found += read_world(tokenizer, source, count, seed, templated, split, keep)
         else:
-            rows = _english(templated) if source == ENGLISH else _file(source, label, names)
-            found += _of_rows(tokenizer, rows, count, seed, templated)
+            rows = english(templated) if source == ENGLISH else file_rows(source, label, names)
+            found += read_rows(tokenizer, rows, count, seed, templated)
     check_lengths(found, longest)
     return found
-
-
-def from_rows(tokenizer: Any, rows: Sequence[Mapping[str, Any]], *, category: str = "held_out", count: int | None = None,
-              seed: int = 0) -> list[Question]:
-    """Returns questions of rows that a training run held out: the table `samples` of its run.
-
-    People of the micro-world are the entities, and the prompt without them the template and kind, within which answers
-    are exchanged; rows that name none are of one kind.
-
-    Args:
-        tokenizer: The model's.
-        rows: Each with `rendered`, the prompt as training wrote it, and `expected`, the answer.
-        category: What they are called.
-        count: How many, in order; None for all.
-        seed: Of foils.
-
-    Raises:
-        DataError: There are no rows, or one has no foil.
-    """
-    if not rows:
-        raise DataError(f"{category}: there are no rows; questions need at least two, whose answers differ")
-    people = {*world_people(), *passing_people(), *new_people()}
-    asked = []
-    for number, row in enumerate(rows, start=1):
-        entities = tuple(dict.fromkeys(word for word in NAME.findall(row["rendered"]) if word in people))
-        template = _masked(row["rendered"], entities)
-        asked.append(Asked(f"{category} {number}", category, template if entities else category, template, entities,
-                           row["rendered"], row["expected"]))
-    return hand_round(tokenizer, asked[:count], asked, seed)
 
 
 def counterparts(questions: Sequence[Question]) -> list[tuple[int, int]]:
@@ -160,94 +124,3 @@ def _check(sources: Sequence[str], also: Sequence[str]) -> None:
                               f"{', '.join([*CATEGORIES, ENGLISH, *also])}, and files or datasets with columns for prompt "
                               "and answer")
     check_sources(sources, None, None, also)
-
-
-def _of_rows(tokenizer: Any, rows: Sequence[Asked], count: int, seed: int, templated: bool) -> list[Question]:
-    write = ChatTemplate(tokenizer) if templated else None
-    chosen = _chosen(rows, count, seed)
-    written = {row.name: _written(row, write) for row in _needed(rows, chosen, seed)}
-    return hand_round(tokenizer, [written[row.name] for row in rows if row.name in chosen], list(written.values()), seed)
-
-
-def _chosen(rows: Sequence[Asked], count: int, seed: int) -> set[str]:
-    """Names of as many rows, two of a kind at a time, so that they can exchange answers."""
-    rng = Random(f"questions {seed}")
-    kinds: dict[str, list[str]] = {}
-    for row in rng.sample(rows, len(rows)):
-        kinds.setdefault(row.kind, []).append(row.name)
-    twos = [names[i:i + 2] for names in kinds.values() for i in range(0, len(names), 2)]
-    rng.shuffle(twos)
-    return set([name for two in sorted(twos, key=len, reverse=True) for name in two][:count])
-
-
-def _needed(rows: Sequence[Asked], chosen: set[str], seed: int, lent: int = 64) -> list[Asked]:
-    """The chosen rows and, of each of their kinds, some others that may lend an answer."""
-    kinds = {row.kind for row in rows if row.name in chosen}
-    shuffled = Random(f"lent {seed}").sample(rows, len(rows))
-    spare = [row for kind in sorted(kinds) for row in [r for r in shuffled if r.kind == kind][:lent]]
-    return [row for row in rows if row.name in chosen] + [row for row in spare if row.name not in chosen]
-
-
-def _written(row: Asked, write: ChatTemplate | None) -> Asked:
-    from dataclasses import replace
-
-    if write is not None:
-        return replace(row, prompt=as_turn(write, row.prompt, row.name), answer=row.answer.strip(),
-                       foils=tuple(foil.strip() for foil in row.foils))
-    return replace(row, answer=_spaced(row.prompt, row.answer), foils=tuple(_spaced(row.prompt, f) for f in row.foils),
-                   special=True)
-
-
-def _spaced(prompt: str, answer: str) -> str:
-    last, first = prompt[-1], answer[0]
-    joined = last.isspace() or first.isspace() or not (last.isalnum() or last in ".,:;?!)") or not first.isalnum()
-    wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in (last, first))  # written without spaces
-    return answer if joined or wide else f" {answer}"
-
-
-def _masked(text: str, entities: Sequence[str]) -> str:
-    for entity in entities:
-        text = re.sub(rf"(?<!\w){re.escape(entity)}(?!\w)", "{}", text)
-    return text
-
-
-def _english(templated: bool) -> list[Asked]:
-    return [Asked(f"{ENGLISH} {kind} {number}", ENGLISH, kind, (form := chat if templated else sentence), (entity,),
-                  form.format(entity), answer)
-            for kind, (sentence, chat, known) in COMPLETIONS.items()
-            for number, (entity, answer) in enumerate(known.items(), start=1)]
-
-
-def _file(source: str, label: str, names: tuple[str, str, str]) -> list[Asked]:
-    rows = [_row(cells, source, label, number, names) for number, cells in columns(source)]
-    if not rows:
-        raise DataError(f"{source}: holds no rows; questions need at least two, or one with a foil")
-    return rows
-
-
-def _row(cells: Row, source: str, label: str, number: int, names: tuple[str, str, str]) -> Asked:
-    where = f"{source} row {number}"
-    prompt, answer = (_cell(cells, where, name, role) for name, role in zip(names, ("prompt", "answer"), strict=False))
-    foil = _optional(cells, where, names[2])
-    category, kind, entity, template = (_optional(cells, where, name) for name in OPTIONAL)
-    category = category or label
-    entities = (entity,) if entity else ()
-    return Asked(f"{label} row {number}", category, kind or category, template or _masked(prompt, entities), entities,
-                 prompt, answer, (foil,) if foil else ())
-
-
-def _cell(cells: Row, where: str, name: str, role: str) -> str:
-    if name not in cells:
-        near = difflib.get_close_matches(name, list(cells), n=1)
-        hint = f"; type {role}={near[0]}" if near else f"; name the column of the {role}"
-        raise DataError(f"{where}: has no column '{name}' for the {role}; its columns are {listed(cells)}{hint}")
-    if not isinstance(cells[name], str) or not cells[name].strip():
-        raise malformed(where, name, cells[name], "text that is not empty (write a number as text)")
-    return cells[name]
-
-
-def _optional(cells: Row, where: str, name: str) -> str | None:
-    cell = cells.get(name)
-    if cell is not None and not isinstance(cell, str):
-        raise malformed(where, name, cell, "text, or nothing")
-    return cell if cell and cell.strip() else None
