@@ -1,7 +1,6 @@
 """From the residual stream to logits: a model's final norm, its unembedding and what it does to logits afterwards."""
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
