@@ -62,8 +62,8 @@ def attribute(model: Any, given: Mapping[str, torch.Tensor], decomposition: Deco
               answer: torch.Tensor, foil: torch.Tensor) -> Attribution:
     """Returns how the logit difference at each prompt's last token comes about (direct logit attribution).
 
-    With the final norm's scale s frozen, norm(x) = g · (x - mean) / s + b is linear in x, and x is what layer 0 receives plus
-    what every block adds. Heads go through their output projection and, in post-norm models, through the norm after it with
+    With the final norm's scale s frozen, norm(x) = g · (x - mean) / s + b is linear in x, and x is what layer 0 receives
+    plus what every block adds. Heads go through their output projection and, in post-norm models, through the norm after it with
     its scale frozen too (Elhage et al., 2021, A Mathematical Framework for Transformer Circuits; Wang et al., 2023, IOI).
 
     Args:
@@ -151,8 +151,8 @@ def _check_ids(answer: torch.Tensor, foil: torch.Tensor, rows: int, vocabulary: 
             raise OptionError(f"{what} {wrong}: this model has tokens 0 to {vocabulary - 1}")
     same = (answer.cpu() == foil.cpu()).nonzero()
     if len(same):
-        raise OptionError(f"prompt {int(same[0])}: answer and foil are the same token {int(answer[same[0]])}, so there is no "
-                          "difference to attribute; choose another foil")
+        raise OptionError(f"prompt {int(same[0])}: answer and foil are the same token {int(answer[same[0]])}, so there is "
+                          "no difference to attribute; choose another foil")
 
 
 def _chosen(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -181,8 +181,8 @@ def _check_sum(name: str, left: torch.Tensor, bound: torch.Tensor, total: torch.
     if len(wrong):
         row = int(wrong[0])
         raise ModelUnsupported(f"{name}: prompt {row}: the parts miss the logit difference {float(total[row]):.4g} by "
-                               f"{float(left[row]):.2g}, where rounding explains {float(bound[row]):.2g}; its parts cannot be "
-                               "told apart with frozen scales")
+                               f"{float(left[row]):.2g}, where rounding explains {float(bound[row]):.2g}; its parts "
+                               "cannot be told apart with frozen scales")
 
 
 def _check_forward(name: str, kept: Captured, given: Mapping[str, torch.Tensor], positions: torch.Tensor,

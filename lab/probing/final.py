@@ -47,7 +47,7 @@ class Final:
         return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
 
     def logits(self, residual: torch.Tensor) -> torch.Tensor:
-        """Returns the logits [.., V] that the model would give if its last layer had put out this residual stream [.., D]."""
+        """Returns the logits [.., V] that the model would give if this residual stream [.., D] left its last layer."""
         return self.capped(self.uncapped(self.normed(residual)))
 
 
