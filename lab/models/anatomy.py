@@ -47,7 +47,7 @@ def layers(model: Any) -> Any:
     """The model's layers in order.
 
     Raises:
-        ModelUnsupported: They are at no place the lab knows.
+        ModelUnsupported: They are at no place the lab knows, and no list of modules, or more than one, may be them.
     """
     plain = plain_model(model)
     for path in _LAYER_PATHS:
@@ -56,7 +56,22 @@ def layers(model: Any) -> Any:
             found = getattr(found, part, None)
         if found is not None and len(found) > 0:
             return found
-    raise ModelUnsupported(f"{type(plain).__name__}: its layers are at none of {', '.join(_LAYER_PATHS)}")
+    return _only_list(plain)
+
+
+def _only_list(plain: Any) -> Any:
+    """The one outermost list of as many modules as the configuration says there are layers."""
+    import torch
+
+    count = getattr(_text_config(plain), "num_hidden_layers", None)
+    lists = {path: module for path, module in plain.named_modules()
+             if isinstance(module, torch.nn.ModuleList) and len(module) == count}
+    outer = {path: module for path, module in lists.items()
+             if not any(path.startswith(f"{other}.") for other in lists if other != path)}
+    if len(outer) != 1:
+        there = f"lists of {count} modules are {', '.join(outer) or 'none'}"
+        raise ModelUnsupported(f"{type(plain).__name__}: its layers are at none of {', '.join(_LAYER_PATHS)}; {there}")
+    return next(iter(outer.values()))
 
 
 def attention(layer: Any) -> Any:

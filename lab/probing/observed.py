@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,9 @@ from lab.probing.sites import ATTN_OUT, FFN_OUT
 
 MIXING, FEEDING = "mixing", "feeding"
 _MIXES = ("attn", "attention", "mamba", "conv", "ssm", "mixer", "temporal", "time_mix", "recurrent", "retention",
-          "delta_net")
-_FEEDS = ("mlp", "ffn", "feed_forward", "feedforward", "moe", "expert", "fc1", "fc2", "channel_mix", "dense_h_to_4h")
+          "delta_net", "lstm")
+_FEEDS = ("mlp", "ffn", "feed_forward", "feedforward", "moe", "expert", "fc1", "fc2", "channel_mix", "intermediate")
+_EITHER = ("mixer", "block")  # of one kind in some layers and of the other in others; the class says which
 _NEITHER = ("norm", "ln_", "ln1", "ln2", "dropout")
 
 
@@ -139,10 +141,10 @@ def _listen(layer: Any, into: _Layer, shape: tuple[int, ...]) -> list[Any]:
             stream = first(output)
             into.order[path] = len(into.order)
             into.calls[path] = into.calls.get(path, 0) + 1
-            if isinstance(stream, torch.Tensor) and stream.numel() == _size(shape) and stream.shape[-1] == shape[-1]:
+            if isinstance(stream, torch.Tensor) and _fits(stream, shape):
                 into.returned[path], into.copies[path] = stream, stream.clone().view(shape)
-            if args and isinstance(args[0], torch.Tensor) and args[0].shape == shape:
-                into.taken.append(args[0].clone())
+            if args and isinstance(args[0], torch.Tensor) and _fits(args[0], shape):
+                into.taken.append(args[0].clone().view(shape))
         return hook
 
     handles = [module.register_forward_hook(returned(path)) for path, module in layer.named_modules() if path]
@@ -150,8 +152,9 @@ def _listen(layer: Any, into: _Layer, shape: tuple[int, ...]) -> list[Any]:
             layer.register_forward_hook(end, with_kwargs=True), *handles]
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    return shape[0] * shape[1] * shape[2]
+def _fits(value: torch.Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor is a stream [B, T, D], rows and tokens perhaps in one axis."""
+    return value.shape[-1:] == shape[-1:] and value.numel() == math.prod(shape) and value.is_contiguous()
 
 
 def _observed(name: str, index: int, layer: Any, into: _Layer, shape: tuple[int, ...]) -> Observed:
@@ -183,15 +186,10 @@ def _blocks(layer: Any, into: _Layer) -> list[tuple[str, str]]:
 
 def _role(path: str, module: Any) -> str | None:
     name, kind = path.lower(), type(module).__name__.lower()
-    if any(word in name or word in kind for word in _NEITHER):
+    if not any(module.children()) and any(word in name or kind.endswith(word) for word in _NEITHER):
         return None
-    for words, role in ((_FEEDS, FEEDING), (_MIXES, MIXING)):
-        if any(word in name for word in words):
-            # a name may be shared by blocks of both kinds (a "mixer" that is an MLP); the class then says which
-            others = {FEEDING: _MIXES, MIXING: _FEEDS}[role]
-            by_class = any(word in kind for word in others) and not any(word in kind for word in words)
-            return ({FEEDING: MIXING, MIXING: FEEDING}[role]) if by_class else role
-    for words, role in ((_FEEDS, FEEDING), (_MIXES, MIXING)):
-        if any(word in kind for word in words):
-            return role
+    for text in (kind, name) if name in _EITHER else (name, kind):
+        for words, role in ((_FEEDS, FEEDING), (_MIXES, MIXING)):
+            if any(word in text for word in words):
+                return role
     return None
