@@ -21,7 +21,7 @@ PROGRAMS_PER_ROW = 10  # with the embedded tokenizer it takes half a program; on
 Place = tuple[int, int]  # which program, which token of its prompt
 
 
-def bracket_depth(tokenizer: Any, *, count: int, seed: int, place: str = "inside") -> Labelled:
+def bracket_depth(tokenizer: Any, *, count: int, seed: int, place: str) -> Labelled:
     """Returns programs labelled, at some of their digits and commas, with the brackets that are open there.
 
     Every depth is drawn with the same chances of each position and each form of program: deep inside is early in one

@@ -21,7 +21,7 @@ TOKENS_PER_TEXT = 8
 Entropy = Callable[[list[Prompt], np.ndarray, np.ndarray], np.ndarray]
 
 
-def next_token_entropy(tokenizer: Any, *, count: int, seed: int, entropy: Entropy, place: str = "inside") -> Labelled:
+def next_token_entropy(tokenizer: Any, *, count: int, seed: int, entropy: Entropy, place: str) -> Labelled:
     """Returns tokens of texts of every category, labelled with the quarter their next-token entropy falls in.
 
     Only tokens that occur in several of the texts are read, and never a text's last.
