@@ -63,8 +63,8 @@ def attribute(model: Any, given: Mapping[str, torch.Tensor], decomposition: Deco
     """Returns how the logit difference at each prompt's last token comes about (direct logit attribution).
 
     With the final norm's scale s frozen, norm(x) = g · (x - mean) / s + b is linear in x, and x is what layer 0 receives
-    plus what every block adds. Heads go through their output projection and, in post-norm models, through the norm after it with
-    its scale frozen too (Elhage et al., 2021, A Mathematical Framework for Transformer Circuits; Wang et al., 2023, IOI).
+    plus what every block adds. Heads go through their output projection and, in post-norm models, through the norm after
+    it with its scale frozen too (Elhage et al., 2021, A Mathematical Framework for Transformer Circuits; Wang et al., 2023).
 
     Args:
         model: A causal language model in evaluation mode; inside `lab.models.rows.adapter_rows` each row is its adapter's,
@@ -80,6 +80,7 @@ def attribute(model: Any, given: Mapping[str, torch.Tensor], decomposition: Deco
         ModelUnsupported: The parts do not sum to the model's own logit difference, or its final norm is none that can be
             frozen. The message has the number.
     """
+    _check_ids(answer, foil, len(given["input_ids"]), final.vocabulary)
     positions = _last(given)
     plain = anatomy.plain_model(model)
     name, width = type(plain).__name__, anatomy.width(plain)
@@ -122,7 +123,6 @@ class _Read:
         with torch.enable_grad():
             leaf = normed.detach().requires_grad_()
             logits = final.uncapped(leaf * final.inner)
-            _check_ids(answer, foil, len(stream), logits.shape[-1])
             # rows of the unembedding, by its gradient: so that quantised and adapted ones need no code of their own, each
             # apart, since a difference of two would be rounded to the model's number format
             rows = [torch.autograd.grad(_chosen(logits, ids).sum(), leaf, retain_graph=ids is answer)[0][:, 0].double().cpu()

@@ -59,24 +59,25 @@ def frozen(module: Any, width: int, what: str) -> FrozenNorm:
     """
     if isinstance(module, torch.nn.Identity):
         return FrozenNorm(torch.ones(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64), False)
-    exact = copy.deepcopy(module).float()  # of 16-bit weights too: their rounding belongs to the model, not to its form
+    weight = next(module.parameters(), torch.zeros(0))
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    exact = copy.deepcopy(module).to(dtype)  # of 16-bit weights too: their rounding belongs to the model, not to its form
     generator = torch.Generator().manual_seed(0)
-    given = torch.randn(4, width, generator=generator) + 0.5
+    given = torch.randn(4, width, generator=generator, dtype=torch.float64) + 0.5
     given[1] *= 30
     given[2] *= 0.3
-    device = next((each.device for each in exact.parameters()), torch.device("cpu"))
 
     def run(values: torch.Tensor) -> torch.Tensor:
-        return exact(values.to(device)[None])[0].double().cpu()
+        return exact(values.to(weight.device, dtype)[None])[0].double().cpu()
 
     signs = _balanced(width)[None]
-    forth, back = run(signs.float())[0], run(-signs.float())[0]
+    forth, back = run(signs)[0], run(-signs)[0]
     bias, gain = (forth + back) / 2, (forth - back) / 2 / signs[0]  # odd but for the bias, and the mean of signs is zero
     gained = run(given)
     for centred in (False, True):
         found = FrozenNorm(gain, bias, centred)
         over = found.over_scale(given, gained)
-        again = found.gain * found._centre(given.double()) * over + bias
+        again = found.gain * found._centre(given) * over + bias
         if float((again - gained).norm() / gained.norm()) <= _BOUND and bool((over > 0).all()):
             return found
     raise ModelUnsupported(f"{what} ({type(module).__name__}) is not gain · (x - mean) / scale + bias, so what passes "

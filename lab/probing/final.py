@@ -24,6 +24,7 @@ class Final:
         inner: Multiplies what the norm returns; 1 in most.
         factor: Multiplies the head's output (Cohere's logit_scale, one over Granite's logits_scaling); 1 in most.
         cap: Gemma's final_logit_softcapping, cap · tanh(logit / cap); None in most.
+        vocabulary: V, how many logits there are.
     """
 
     norm: Any
@@ -31,6 +32,7 @@ class Final:
     inner: float
     factor: float
     cap: float | None
+    vocabulary: int
 
     def normed(self, residual: torch.Tensor) -> torch.Tensor:
         """Returns what the head reads [.., D] of a residual stream [.., D]."""
@@ -73,7 +75,7 @@ def find_final(model: Any, tokens: torch.Tensor | None = None) -> Final:
     seen, logits = _seen(plain, head, _some_tokens(plain) if tokens is None else tokens)
     norm, inner = _norm(name, seen)
     factor, cap = _after(name, plain.config.get_text_config(decoder=True), seen.said, logits)
-    found = Final(norm, head, inner, factor, cap)
+    found = Final(norm, head, inner, factor, cap, logits.shape[-1])
     error = _distance(found.logits(seen.stream), logits)
     if not error <= _bound(logits):
         raise ModelUnsupported(f"{name}: final norm and unembedding of the last layer's output are {error:.2g} of the "

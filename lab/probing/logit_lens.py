@@ -77,8 +77,9 @@ def logit_lens(model: Any, given: Mapping[str, torch.Tensor], decomposition: Dec
     found = []
     for block in blocks(final, last):
         truth = log_probabilities(final, last[:, block])
-        found.append([_read(final, _translated(translate, layer, residual[:, block]), truth,
-                            *(ids[:, block] for ids in asked), top) for layer, residual in kept[site].items()])
+        right, wrong = (ids[:, block] for ids in asked)
+        found.append([_read(final, _translated(translate, layer, residual[:, block]), truth, right, wrong, top)
+                      for layer, residual in kept[site].items()])
     return Lens(*(np.concatenate([np.stack([each[which] for each in layers], 1) for layers in found], 2)
                   for which in range(8)))
 
@@ -93,8 +94,7 @@ def blocks(final: Final, residual: torch.Tensor) -> Iterator[slice]:
     """Yields slices of the positions of residuals [B, P, D] whose logits are of bearable size."""
     rows, count = residual.shape[:2]
     # by position, never by row: rows may go through adapters of their own
-    vocabulary = final.head(residual[:, :1]).shape[-1]
-    step = max(1, _BLOCK // (rows * vocabulary))
+    step = max(1, _BLOCK // (rows * final.vocabulary))
     for begin in range(0, count, step):
         yield slice(begin, begin + step)
 
