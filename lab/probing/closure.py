@@ -1,5 +1,6 @@
 """Whether what a layer is said to add is what it adds: the algebra of the residual stream, within rounding."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ class Closure:
 
     Attributes:
         ratio: |pre + deltas - post| / |post - pre|, Euclidean over all elements.
-        roundings: Largest error of an element in units of its own rounding, eps · (|pre| + |deltas|).
+        roundings: Largest error of an element in units of its own rounding, eps · (|pre| + |added|).
     """
 
     ratio: float
@@ -26,7 +27,7 @@ class Closure:
         return self.ratio <= BOUND or self.roundings <= _ROUNDINGS
 
 
-def closure(pre: torch.Tensor, delta_attn: torch.Tensor, delta_ffn: torch.Tensor, post: torch.Tensor) -> torch.Tensor:
+def closure(pre: torch.Tensor, added: Sequence[torch.Tensor], post: torch.Tensor) -> torch.Tensor:
     """Returns ratio and roundings as a tensor [2] on the device, for `Closure(*closure(...).tolist())`.
 
     The ratio alone says little in bfloat16: where the stream is a hundred times as long as what a layer adds, rounding the
@@ -34,14 +35,12 @@ def closure(pre: torch.Tensor, delta_attn: torch.Tensor, delta_ffn: torch.Tensor
 
     Args:
         pre: [.., D], the layer's input.
-        delta_attn: [.., D].
-        delta_ffn: [.., D].
+        added: [.., D] each, what is said to be added.
         post: [.., D], the layer's output.
     """
     eps = torch.finfo(post.dtype).eps
-    before, attended, fed, after = (each.double() if each.device.type == "cpu" else each.float()
-                                    for each in (pre, delta_attn, delta_ffn, post))
-    error = (before + attended + fed - after).abs()
-    size = before.abs() + attended.abs() + fed.abs()
+    before, after, *parts = (each.double() if each.device.type == "cpu" else each.float() for each in (pre, post, *added))
+    error = (sum(parts, before) - after).abs()
+    size = sum((each.abs() for each in parts), before.abs())
     tiny = torch.finfo(error.dtype).tiny
     return torch.stack([error.norm() / (after - before).norm().clamp_min(tiny), (error / (eps * size + tiny)).max()])

@@ -103,7 +103,7 @@ def _parts(name: str, index: int, seen: Observed, plain: Any) -> Parts:
                                "attention's or the feed-forward's")
     attention, feed_forward = _roles(name, index, seen, found)
     sides = [seen.total([(one.path, one.factor) for one in side]) for side in (attention, feed_forward)]
-    reached = Closure(*closure(seen.before, sides[0], sides[1], seen.after).tolist())
+    reached = Closure(*closure(seen.before, sides, seen.after).tolist())
     if not reached.holds:
         raise ModelUnsupported(f"{name}: layer {index} ({seen.kind}) does not close: |pre + delta_attn + delta_ffn - post| "
                                f"is {reached.ratio:.2g} of |post - pre| with {', '.join(found.paths)}")

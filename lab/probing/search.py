@@ -11,7 +11,7 @@ from lab.probing.observed import Observed
 
 _MOST_TERMS = 4
 _MOST_CANDIDATES = 24
-_SNAP = 1e-3  # relative distance at which a fitted factor may be a number of the configuration
+_SNAP = 1e-3  # relative distance at which a fitted factor may be a number of the configuration; more in low precision
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,20 @@ def _fitted(seen: Observed, paths: list[str], gram: torch.Tensor, right: torch.T
             multipliers: Sequence[float]) -> Found | None:
     picked = list(chosen)
     factors = torch.linalg.lstsq(gram[picked][:, picked], right[picked][:, None]).solution[:, 0].tolist()
-    snapped = [_snapped(factor, multipliers) for factor in factors]
+    near = max(_SNAP, 8 * torch.finfo(seen.after.dtype).eps)
+    exact = [_snapped(factor, multipliers, near) for factor in factors]
     order = sorted(range(len(paths)), key=lambda i: seen.order[paths[i]])
-    for tried in (snapped, factors):
-        terms = [(paths[i], tried[i]) for i in order]
-        total = seen.total(terms)
-        reached = Closure(*closure(seen.before, total, torch.zeros_like(total), seen.after).tolist())
-        if reached.holds:
-            return Found(tuple(path for path, _ in terms), tuple(factor for _, factor in terms), reached)
-    return None
+    stated, fitted = (_reached(seen, [(paths[i], tried[i]) for i in order]) for tried in (exact, factors))
+    better = stated if stated.closure.ratio <= 1.5 * fitted.closure.ratio + 1e-6 else fitted
+    return better if better.closure.holds else None
 
 
-def _snapped(factor: float, known: Sequence[float]) -> float:
+def _reached(seen: Observed, terms: Sequence[tuple[str, float]]) -> Found:
+    each = [seen.total([term]) for term in terms]
+    return Found(tuple(path for path, _ in terms), tuple(factor for _, factor in terms),
+                 Closure(*closure(seen.before, each, seen.after).tolist()))
+
+
+def _snapped(factor: float, known: Sequence[float], near: float) -> float:
     nearest = min(known, key=lambda each: abs(each - factor))
-    return nearest if abs(nearest - factor) <= _SNAP * factor else factor
+    return nearest if abs(nearest - factor) <= near * factor else factor

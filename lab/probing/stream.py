@@ -99,8 +99,8 @@ class _Listener:
             raise ModelUnsupported(f"{self.what} did not run {', '.join(missing)}, which adds to the stream")
         for key, version in self.versions.items():
             if (self.returned[key] if key else self.before)._version != version:
-                raise ModelUnsupported(f"{self.what} wrote into {key or 'its input'} after it was captured, which it did not "
-                                       "when the model was looked at first")
+                raise ModelUnsupported(f"{self.what} wrote into {key or 'its input'} after it was captured, which it did "
+                                       "not when the model was looked at first")
         return Stream(self.parts, self.before, first(output), self.returned, positions)
 
     def _safe(self, key: str, value: torch.Tensor, overwritten: bool) -> torch.Tensor:
@@ -169,7 +169,7 @@ def _checked(stream: Stream, after: torch.Tensor) -> torch.Tensor:
     rows, length = after.shape[:2]
     some = torch.linspace(0, length - 1, min(_CHECKED, length), device=after.device).long().expand(rows, -1)
     small = stream.at(some)
-    return closure(small.site(PRE_ATTN), small.site(DELTA_ATTN), small.site(DELTA_FFN), small.site(POST_FFN))
+    return closure(small.site(PRE_ATTN), (small.site(DELTA_ATTN), small.site(DELTA_FFN)), small.site(POST_FFN))
 
 
 def _check(name: str, found: Sequence[tuple[int, torch.Tensor]]) -> None:
