@@ -121,7 +121,7 @@ def _documents(source: str, column: str | None, wanted: Sequence[int], seed: int
 def _paragraphs(source: str, passage: Passage) -> list[Passage]:
     if Path(source).suffix.lower() != PLAIN_FILE or passage.text is None:
         return [passage]
-    parts = [part for part in PARAGRAPH.split(passage.text) if part.strip()]
+    parts = [part for part in PARAGRAPH.split(passage.text.rstrip()) if part.strip()]
     return [Passage(f"{passage.name} paragraph {number}", passage.category, part)
             for number, part in enumerate(parts, start=1)]
 

@@ -79,11 +79,7 @@ def question(tokenizer: Any, asked: Asked, foils: Sequence[str]) -> Question | N
         tokenizer: The model's, a fast one.
         asked: What is asked.
         foils: Candidates, best first.
-
-    Raises:
-        DataError: The tokenizer is a slow one.
     """
-    token_labels(tokenizer, [])  # refuses a slow tokenizer, which has no offsets, in words
     right, ends = _tokens(tokenizer, asked, asked.answer)
     for foil in foils:
         wrong, wrong_ends = _tokens(tokenizer, asked, foil)

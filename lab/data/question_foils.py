@@ -29,10 +29,12 @@ def pairs(tokenizer: Any, asked: Sequence[Asked], mirrored: bool = False) -> Ite
             one is answered rightly is what it is if the other is answered wrongly.
     """
     built = {i: question(tokenizer, each, each.foils) for i, each in enumerate(asked) if each.foils}
+    long = [len(tokenizer(each.prompt, add_special_tokens=False, verbose=False)["input_ids"]) for each in asked]
     left = [i for i in range(len(asked)) if not asked[i].foils or built[i]]
     while left:
         i = left.pop(0)
-        for j in sorted(left, key=lambda j: (len(asked[j].answer) != len(asked[i].answer), j)):
+        alike = [j for j in left if long[j] == long[i]]
+        for j in sorted(alike, key=lambda j: (len(asked[j].answer) != len(asked[i].answer), j)):
             first, second = built.get(i), built.get(j)
             pair = (first, second) if first and second else _exchanged(tokenizer, asked[i], asked[j])
             if pair and _match(*pair, mirrored):

@@ -17,6 +17,7 @@ from lab.data.question_english import COMPLETIONS
 from lab.data.question_foils import BORROWED_FROM, hand_round
 from lab.data.question_world import as_turn
 from lab.data.template import ChatTemplate
+from lab.data.token_labels import token_labels
 from lab.data.world.names import new_people, passing_people, world_people
 from lab.errors import DataError
 
@@ -91,8 +92,9 @@ def from_rows(tokenizer: Any, rows: Sequence[Mapping[str, Any]], *, category: st
         seed: Of foils.
 
     Raises:
-        DataError: No row has a foil.
+        DataError: No row has a foil, or the tokenizer is a slow one.
     """
+    token_labels(tokenizer, [])  # refuses a slow tokenizer, which has no offsets, in words
     opening = _opening([row["expected"] for row in rows])
     people = {*world_people(), *passing_people(), *new_people()}
     asked = []

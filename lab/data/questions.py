@@ -12,7 +12,7 @@ from lab.data.question_border import Question
 from lab.data.question_rows import english, file_rows, from_rows
 from lab.data.question_rows import read as read_rows
 from lab.data.question_world import read as read_world
-from lab.data.token_labels import WHITE_SPACE
+from lab.data.token_labels import WHITE_SPACE, token_labels
 from lab.data.world import CATEGORIES, Item
 from lab.data.world.item import Split
 from lab.errors import OptionError
@@ -53,10 +53,12 @@ def read(tokenizer: Any, sources: Sequence[str], *, count: int = 16, seed: int =
 
     Raises:
         OptionError: A source or another argument is not allowed, or a prompt has more than `longest` tokens.
-        DataError: A file is missing, empty or malformed, lacks a column, or a row has no foil.
+        DataError: A file is missing, empty or malformed, lacks a column, a row has no foil, or the tokenizer is a
+            slow one.
     """
     check_how(tokenizer, chat, count)
     _check(sources, also)
+    token_labels(tokenizer, [])  # refuses a slow tokenizer, which has no offsets, in words
     templated = chat == "true" or chat == "auto" and bool(tokenizer.chat_template)
     names = (prompt, answer, foil)
     found: list[Question] = []
