@@ -96,14 +96,14 @@ def fetch(run_ids: Sequence[str], placebo: str | None) -> tuple[list[Trained], T
 def alike_but_for_seed(trained: Sequence[Trained]) -> list[Trained]:
     """Returns those that differ from the first in nothing but the training seed, the first among them."""
     first = trained[0]
-    return [one for one in trained if one.config and _recipe(one) == _recipe(first) and one.rank == first.rank]
+    return [one for one in trained if one.config and recipe(one) == recipe(first) and one.rank == first.rank]
 
 
 def by_rank(trained: Sequence[Trained]) -> dict[int, dict[int, Trained]]:
     """Returns by seed and rank those that differ from the first in nothing else; only seeds with all of several ranks."""
     first, found = trained[0], {}  # type: ignore[var-annotated]
     for one in trained:
-        if one.config and _recipe(one) == _recipe(first) and one.rank is not None:
+        if one.config and recipe(one) == recipe(first) and one.rank is not None:
             found.setdefault(one.seed, {})[one.rank] = one
     ranks = {rank for of_seed in found.values() for rank in of_seed}
     return {seed: of_seed for seed, of_seed in sorted(found.items()) if len(ranks) > 1 and set(of_seed) == ranks}
@@ -137,7 +137,8 @@ def placebo_command(one: Trained) -> str | None:
     return next_command(study, dataset=PLACEBO, **told)
 
 
-def _recipe(one: Trained) -> dict[str, Any]:
+def recipe(one: Trained) -> dict[str, Any]:
+    """Returns how it was trained, but for its rank, its seed and what does not change the training."""
     return {name: value for name, value in one.config.items() if name not in _NOT_TRAINING}
 
 

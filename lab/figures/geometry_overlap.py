@@ -1,0 +1,62 @@
+"""How far the directions of two updates overlap: LoRA's Figure 3, and the same along its diagonal beside chance."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from lab.figures.arrays import as_floats
+from lab.figures.heat import heat_map
+from lab.figures.layout import grid, panels
+from lab.figures.theme import MUTED, color, legend
+
+
+def overlap_maps(values: Mapping[str, Any], chance: Mapping[str, float], names: Mapping[str, str], *, one: str, other: str
+                 ) -> Figure:
+    """A figure of one map a kind of directions: φ(i, j), mean over modules, on one scale from 0 to 1.
+
+    Args:
+        values: By kind, (R, R').
+        chance: By kind, φ(1, 1) of random subspaces.
+        names: By kind, what it is called.
+        one: What the training along the rows is called.
+        other: What the training along the columns is called.
+    """
+    figure, axes = grid(2, -(-len(values) // 2), width=4.6, height=3.7)
+    for ax, (kind, each) in zip(axes.flat, values.items(), strict=False):
+        shown = as_floats(each)
+        rows, columns = ([str(index + 1) for index in range(size)] for size in shown.shape)
+        heat_map(shown, rows, columns, ax, label="φ(i, j)", ylabel=f"first i of {one}", xlabel=f"first j of {other}",
+                 written="{:.2f}", norm=Normalize(0, 1))
+        ax.set_title(f"{names[kind]}\nφ(1, 1) = {shown[0, 0]:.3f}, by chance {chance[kind]:.3f}", loc="left")
+    for spare in list(axes.flat)[len(values):]:
+        spare.remove()
+    return figure
+
+
+def overlap_curves(values: Mapping[str, Any], null: Mapping[str, Any], names: Mapping[str, str], labels: Sequence[str]
+                   ) -> Figure:
+    """A figure of one panel a kind of directions: φ(i, i) of the first i directions against i, a line for each pair.
+
+    Args:
+        values: By kind, (pairs, R).
+        null: By kind, (draws, R) of random subspaces of the first pair's sizes.
+        names: By kind, what it is called.
+        labels: Of the pairs.
+    """
+    figure, axes = panels(len(values), width=4.8, height=3.3)
+    for ax, (kind, each) in zip(axes, values.items(), strict=True):
+        lines, drawn = as_floats(each), as_floats(null[kind])
+        index = np.arange(1, lines.shape[1] + 1)
+        low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+        ax.fill_between(index, low, high, color=MUTED, alpha=0.3, linewidth=0, label="random subspaces, 95 % of draws")
+        ax.plot(index, drawn.mean(0), color=MUTED, linestyle="--", linewidth=1, marker="_" if len(index) == 1 else "")
+        for number, (line, label) in enumerate(zip(lines, labels, strict=True)):
+            ax.plot(index, line, color=color(number), marker="o", markersize=4, label=label)
+        ax.set(xlabel="first i directions", ylabel="φ(i, i), mean over modules", ylim=(0, 1.02))
+        ax.set_xticks(index[::max(1, len(index) // 8)])
+        ax.set_title(names[kind], loc="left")
+    legend(axes[0], least=1)
+    return figure
