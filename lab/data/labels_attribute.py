@@ -13,7 +13,7 @@ from lab.data.world.names import world_people
 
 KINDS = tuple(kind for kind in PHRASINGS if kind != "emblem")  # an emblem is one of 1024: no class has two people
 CLASSES = 8
-PLACES = ("name", "last")
+PLACES = ("last", "name")
 PHRASINGS_EACH = 3  # of five: more people than the model is wide, so that not each can have a direction of its own
 
 

@@ -60,7 +60,8 @@ def by_quantile(bits: np.ndarray, classes: int) -> tuple[np.ndarray, tuple[str, 
     if not np.isfinite(bits).all():
         raise DataError(f"next_token_entropy: {np.sum(~np.isfinite(bits))} of {len(bits)} entropies are not finite; the "
                         "model gives no distribution there: check it with study `ask`, or choose another model")
-    edges = np.unique(np.quantile(bits, np.arange(1, classes) / classes))
+    edges = np.quantile(bits, np.arange(1, classes) / classes)
+    edges = np.unique(np.where(edges == bits.min(), np.nextafter(edges, np.inf), edges))  # nothing is below the lowest
     label = np.searchsorted(edges, bits, side="right")
     present, label = np.unique(label, return_inverse=True)
     if len(present) < 2:

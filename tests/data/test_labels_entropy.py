@@ -53,6 +53,12 @@ def test_equal_entropies_stay_together():
     assert label[:6].tolist() == [0] * 6 and len(classes) == 2 and label[6:].tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("low", [3, 5])
+def test_two_values_are_two_classes_whichever_is_more_frequent(low):
+    label, classes = by_quantile(np.array([0.0] * low + [5.0] * (8 - low)), 2)
+    assert label.tolist() == [0] * low + [1] * (8 - low) and classes == ("0 to 0 bits", "5 to 5 bits")
+
+
 def test_entropies_that_make_one_class():
     with pytest.raises(DataError, match="all 8 entropies are about 2 bits, which makes one class"):
         by_quantile(np.full(8, 2.0), 4)
