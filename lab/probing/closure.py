@@ -30,17 +30,28 @@ class Closure:
 def closure(pre: torch.Tensor, added: Sequence[torch.Tensor], post: torch.Tensor) -> torch.Tensor:
     """Returns ratio and roundings as a tensor [2] on the device, for `Closure(*closure(...).tolist())`.
 
-    The ratio alone says little in bfloat16: where the stream is a hundred times as long as what a layer adds, rounding the
-    sum leaves errors of the size of the addition. Element by element no more than a few roundings are ever allowed.
-
     Args:
         pre: [.., D], the layer's input.
         added: [.., D] each, what is said to be added.
         post: [.., D], the layer's output.
     """
-    eps = torch.finfo(post.dtype).eps
-    before, after, *parts = (each.double() if each.device.type == "cpu" else each.float() for each in (pre, post, *added))
-    error = (sum(parts, before) - after).abs()
-    size = sum((each.abs() for each in parts), before.abs())
-    tiny = torch.finfo(error.dtype).tiny
-    return torch.stack([error.norm() / (after - before).norm().clamp_min(tiny), (error / (eps * size + tiny)).max()])
+    return closures(torch.stack([pre, *added, post])[None], torch.finfo(post.dtype).eps)[0]
+
+
+def closures(layers: torch.Tensor, eps: float) -> torch.Tensor:
+    """Returns ratio and roundings of each layer, [L, 2], on the device.
+
+    The ratio alone says little in bfloat16: where the stream is a hundred times as long as what a layer adds, rounding the
+    sum leaves errors of the size of the addition. Element by element no more than a few roundings are ever allowed.
+
+    Args:
+        layers: [L, n, .., D], of each layer its input, what is said to be added, and its output.
+        eps: Of the number format of the output.
+    """
+    wide = (layers.double() if layers.device.type == "cpu" else layers.float()).flatten(2)
+    before, parts, after = wide[:, 0], wide[:, 1:-1], wide[:, -1]
+    error = (before + parts.sum(1) - after).abs()
+    size = wide[:, :-1].abs().sum(1)
+    tiny = torch.finfo(wide.dtype).tiny
+    ratio = error.norm(dim=1) / (after - before).norm(dim=1).clamp_min(tiny)
+    return torch.stack([ratio, (error / (eps * size + tiny)).amax(1)], 1)

@@ -8,12 +8,10 @@ import torch
 
 from lab.errors import ModelUnsupported
 from lab.models import anatomy
-from lab.probing.closure import Closure, closure
 from lab.probing.decomposition import Decomposition, Parts, Term
 from lab.probing.observed import first, layer_input
 from lab.probing.sites import DELTA_ATTN, DELTA_FFN, POST_ATTN, POST_FFN, PRE_ATTN
-
-_CHECKED = 8  # positions of every forward pass on which the sum is checked again
+from lab.probing.sums import PARTS, Sums, some
 
 Receive = Callable[[int, "Stream"], None]
 
@@ -22,7 +20,7 @@ class Stream:
     """One layer's stream in one forward pass, its sites worked out when they are asked for."""
 
     def __init__(self, parts: Parts, before: torch.Tensor, after: torch.Tensor, returned: dict[str, torch.Tensor],
-                 positions: torch.Tensor | None) -> None:
+                 positions: torch.Tensor | slice | None) -> None:
         """Keeps references, no copies.
 
         Args:
@@ -30,7 +28,7 @@ class Stream:
             before: [B, T, D], its input.
             after: [B, T, D], its output.
             returned: By path, what its terms and raw modules returned.
-            positions: [B, P], token positions of each row that are wanted; None for all.
+            positions: [B, P], token positions of each row that are wanted, or the same of all rows; None for all.
         """
         self._parts, self._before, self._after, self._returned = parts, before, after, returned
         self._positions = positions
@@ -42,8 +40,8 @@ class Stream:
             self._made[name] = self._make(name)
         return self._made[name]
 
-    def at(self, positions: torch.Tensor) -> "Stream":
-        """Returns the same stream at other positions [B, P]."""
+    def at(self, positions: torch.Tensor | slice) -> "Stream":
+        """Returns the same stream at other positions, [B, P] or the same of all rows."""
         return Stream(self._parts, self._before, self._after, self._returned, positions)
 
     def _make(self, name: str) -> torch.Tensor:
@@ -66,7 +64,9 @@ class Stream:
 
     def _chosen(self, values: torch.Tensor) -> torch.Tensor:
         values = values.view(self._before.shape)
-        return values if self._positions is None else gathered(values, self._positions)
+        if self._positions is None:
+            return values
+        return values[:, self._positions] if isinstance(self._positions, slice) else gathered(values, self._positions)
 
 
 class _Listener:
@@ -128,8 +128,8 @@ def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, lay
               positions: torch.Tensor | None = None) -> Iterator[None]:
     """Hands each layer's stream to `receive` as soon as the layer has ended, in every forward pass inside.
 
-    The sum is checked again in every forward pass, on a few positions of each layer, and when the block ends all errors
-    are looked at together, so that a GPU is not waited for in between.
+    The sum is checked again in every forward pass, on a few positions of each layer. When the block ends all errors are
+    looked at together, so that a GPU is not waited for in between.
 
     Args:
         model: A causal language model, PEFT or plain.
@@ -143,12 +143,15 @@ def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, lay
     """
     plain = anatomy.plain_model(model)
     name = type(plain).__name__
-    found: list[tuple[int, torch.Tensor]] = []
+    sums, last = Sums(name), max(layers)
 
     def end(listener: _Listener, index: int) -> Callable:
         def hook(module: Any, args: tuple, output: Any) -> None:
             stream = listener.stream(output, positions)
-            found.append((index, _checked(stream, first(output))))
+            few = stream.at(some(first(output).shape[1]))
+            sums.add(index, {site: few.site(site) for site in PARTS})
+            if index == last:
+                sums.settle()
             receive(index, stream)
         return hook
 
@@ -161,23 +164,4 @@ def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, lay
             for handle in handles:
                 hooks.callback(handle.remove)
         yield
-    _check(name, found)
-
-
-def _checked(stream: Stream, after: torch.Tensor) -> torch.Tensor:
-    """Ratio and roundings [2] of the sum at a few positions spread over the text."""
-    rows, length = after.shape[:2]
-    some = torch.linspace(0, length - 1, min(_CHECKED, length), device=after.device).long().expand(rows, -1)
-    small = stream.at(some)
-    return closure(small.site(PRE_ATTN), (small.site(DELTA_ATTN), small.site(DELTA_FFN)), small.site(POST_FFN))
-
-
-def _check(name: str, found: Sequence[tuple[int, torch.Tensor]]) -> None:
-    if not found:
-        return
-    for index, each in zip([index for index, _ in found], torch.stack([one for _, one in found]).tolist(), strict=True):
-        reached = Closure(*each)
-        if not reached.holds:
-            raise ModelUnsupported(f"{name}: layer {index} does not close: |pre + delta_attn + delta_ffn - post| is "
-                                   f"{reached.ratio:.2g} of |post - pre| ({reached.roundings:.0f} roundings of an element); "
-                                   "nothing of this forward pass is to be trusted")
+    sums.check()
