@@ -93,7 +93,7 @@ def _fit_one(rows: torch.Tensor, labels: torch.Tensor, classes: int, fold: torch
     start = at[every, :, best].mean(1).double()
     final = Problems(turned, labels, rows.new_full((1, len(rows)), 1 / len(rows)), every, torch.zeros_like(every),
                      strength[best], classes)
-    solution = solve(final, start=start, tolerance=1e-5)
+    solution = solve(final, start=start, tolerance=1e-4)
     return solution[..., :-1] @ turn.T, solution[..., -1], strength[best] / length, nats[every, best].double()
 
 

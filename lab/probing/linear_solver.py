@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-MEMORY = 8  # past steps that the curvature is read from
+MEMORY = 5  # past steps that the curvature is read from
 STEPS = 400
 HALVINGS = 20
 ABSENT = 1e-7  # share that a class without rows is given

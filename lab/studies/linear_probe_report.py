@@ -1,0 +1,176 @@
+"""What a probing study says in tables, metrics and words."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lab.models.loading import Base
+from lab.probing.linear_scores import Interval, balanced, interval, majority, resampled, selectivity
+from lab.studies.linear_probe_features import EMBEDDING
+from lab.studies.linear_probe_figures import differences, file_name
+from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Found
+from lab.tracking.report import table
+
+Row = dict[str, Any]
+ONE_SPLIT = "95 % interval over groups"
+
+
+def facts(base: Base, asked: Sequence[Asked]) -> dict[str, Any]:
+    """Returns what a run records of the model and the tasks."""
+    return {"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
+            "base.quantization": base.quantization, "base.device": base.placement.description,
+            "base.dtype": base.placement.dtype, "tasks.names": ", ".join(one.task.name for one in asked),
+            "tasks.rows": sum(len(one.task) for one in asked),
+            "tasks.prompts": sum(len(one.task.prompts) for one in asked)}
+
+
+def tasks(asked: Sequence[Asked]) -> list[Row]:
+    """Returns a row a task: what it asks and what its splits leave."""
+    rows = []
+    for one in asked:
+        task = one.task
+        row = {"task": task.name, "question": task.question, "rows": len(task), "classes": len(task.classes),
+               "a type is": task.type_is, "types": len(np.unique(task.type)), "a context is": task.context_is,
+               "groups": len(np.unique(task.group)), "most frequent class (share)": task.majority,
+               "label follows from": ", ".join(task.follows) or "nothing"}
+        for name, part, why in (("types never seen", one.disjoint, task.no_disjoint),
+                                ("types seen", one.shared, task.no_shared)):
+            row |= {f"{name}: fitted rows": None if part is None else len(part.split.train),
+                    f"{name}: tested rows": None if part is None else len(part.split.test),
+                    f"{name}: tested groups": None if part is None else len(np.unique(part.groups)),
+                    f"{name}: not asked": why}
+        rows.append(row)
+    return rows
+
+
+def places(found: Sequence[Found]) -> list[Row]:
+    """Returns a row for every task, model and place, with every score and its null."""
+    return [_place(one, model, number) for one in found for model in (one.disjoint or one.shared)
+            for number in range(len(one.places))]
+
+
+def _place(one: Found, model: str, number: int) -> Row:
+    place = one.places[number]
+    row: Row = {"task": one.name, "model": model, "site": place.site,
+                "layer": None if place.site == EMBEDDING else place.layer}
+    if one.asked.disjoint is not None:
+        part, told, null = one.asked.disjoint, one.disjoint[model], one.nulls[model]
+        found = interval(told.hits[number], resampled(part.groups))
+        gain = interval(told.bits[number], resampled(part.groups))
+        row |= {"accuracy, types never seen (share)": float(found.value), "its " + ONE_SPLIT: _span(found),
+                "permutation band, low": float(null.low[number]), "permutation band, high": float(null.high[number]),
+                "p": float(null.p[number]), "adjusted p": float(null.adjusted_p[number]),
+                "most frequent class (share)": majority(part.labels[0, part.split.train], part.tested[0]),
+                "cues alone (share)": _cues(one, "disjoint"),
+                "balanced accuracy (share)": float(balanced(told.hits[number], part.tested[0])),
+                "gain (bits)": float(gain.value), "gain, " + ONE_SPLIT: _span(gain),
+                "gain in cross-validation (bits)": float(told.held_out_bits[number]), "penalty": float(told.penalty[number])}
+    if one.asked.shared is not None:
+        part, told = one.asked.shared, one.shared[model]
+        found = interval(told.hits[number], resampled(part.groups))
+        row |= {"accuracy, types seen (share)": float(found.value), "accuracy, types seen, " + ONE_SPLIT: _span(found)}
+        if told.control.shape[1]:
+            row |= {"control accuracy (share)": float(told.control[number].mean()), **_selective(one, number, model)}
+    return row
+
+
+def _selective(one: Found, number: int, model: str) -> Row:
+    part, told = one.asked.shared, one.shared[model]
+    assert part is not None
+    found = selectivity(told.hits[number], told.control[number], resampled(part.groups))
+    row: Row = {"selectivity (share)": float(found.value), "selectivity, 95 % interval": _span(found)}
+    if model == BASE and one.wide is not None:
+        wide = selectivity(one.wide.hits[number], one.wide.control[number], resampled(part.groups))
+        row |= {"selectivity of the too large probe (share)": float(wide.value),
+                "selectivity of the too large probe, 95 % interval": _span(wide)}
+    return row
+
+
+def main(found: Sequence[Found]) -> list[Row]:
+    """Returns a row a task at the place that cross-validation chose among all, for the report."""
+    rows = []
+    for one in found:
+        number = one.best(BASE, np.arange(len(one.places)))
+        full = _place(one, BASE, number)
+        row: Row = {"task": one.name, "place": str(one.places[number])}
+        if one.asked.disjoint is not None:
+            row |= {"accuracy, types never seen": full["accuracy, types never seen (share)"],
+                    "95 % interval": full["its " + ONE_SPLIT],
+                    "permuted labels": f"{full['permutation band, low']:.2f} to {full['permutation band, high']:.2f}",
+                    "most frequent": full["most frequent class (share)"], "cues": full["cues alone (share)"],
+                    "untrained": _at_best(one, UNTRAINED), "gain (bits)": full["gain (bits)"],
+                    "adjusted p": full["adjusted p"]}
+            if TUNED in one.disjoint:
+                row["tuned"] = float(one.disjoint[TUNED].hits[number].mean())
+        if one.asked.shared is not None:
+            row |= {"accuracy, types seen": full["accuracy, types seen (share)"],
+                    "control": full["control accuracy (share)"], "selectivity": full["selectivity (share)"],
+                    "its 95 % interval": full["selectivity, 95 % interval"]}
+        rows.append(row)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [{key: row.get(key) for key in keys} for row in rows]
+
+
+def changes(found: Sequence[Found]) -> list[Row]:
+    """Returns a row for every task and place: tuned minus base, of probes fitted anew and of the base's probes."""
+    rows = []
+    for one in found:
+        if one.moved is None:
+            continue
+        by_kind = differences(one)
+        for number, place in enumerate(one.places):
+            row: Row = {"task": one.name, "site": place.site, "layer": None if place.site == EMBEDDING else place.layer,
+                        "base accuracy (share)": float(one.disjoint[BASE].hits[number].mean()),
+                        "tuned accuracy (share)": float(one.disjoint[TUNED].hits[number].mean())}
+            for kind, each in by_kind.items():
+                row |= {f"tuned − base, {kind} (share)": float(each.value[number]),
+                        f"{kind}, 95 % interval": f"{each.low[number]:+.3f} to {each.high[number]:+.3f}"}
+            rows.append(row)
+    return rows
+
+
+def summary(found: Sequence[Found]) -> dict[str, float]:
+    """Returns the metrics of a study: each task at the place that cross-validation chose."""
+    values: dict[str, float] = {}
+    for one in found:
+        number = one.best(BASE, np.arange(len(one.places)))
+        name = f"probing/{file_name(one.name)}"
+        if one.asked.disjoint is not None:
+            values |= {f"{name}_accuracy_share": float(one.disjoint[BASE].hits[number].mean()),
+                       f"{name}_null_upper_share": float(one.nulls[BASE].high[number]),
+                       f"{name}_gain_bits": float(one.disjoint[BASE].bits[number].mean())}
+            if TUNED in one.disjoint:
+                values[f"{name}_tuned_accuracy_share"] = float(one.disjoint[TUNED].hits[number].mean())
+        if one.asked.shared is not None:
+            told = one.shared[BASE]
+            values[f"{name}_selectivity_share"] = float(told.hits[number].mean() - told.control[number].mean())
+    return values
+
+
+def sections(found: Sequence[Found], asked: Sequence[Asked]) -> list[tuple[str, str]]:
+    """Returns what the report says beside its main table."""
+    told = ("task", "question", "classes", "a type is", "a context is", "label follows from",
+            "types never seen: tested rows", "types never seen: tested groups", "types seen: tested rows")
+    kept = [{name: row[name] for name in told} for row in tasks(asked)]
+    words = ("The main table shows each task where cross-validation within training gained most. `accuracy, types never "
+             "seen` is to be held against `permuted labels` (the middle 95 % of accuracies when labels change places "
+             "between groups), `most frequent`, `cues` (position, form of words and token alone, where the label follows from "
+             "them) and `untrained` (the same network with first weights, at its own best place). `accuracy, types seen` is to be "
+             "held against `control`, fixed random labels of the same types: their difference is the selectivity "
+             "(Hewitt and Liang, 2019).")
+    return [("How to read it", words), ("Tasks", table(kept))]
+
+
+def _at_best(one: Found, model: str) -> float | None:
+    if model not in one.disjoint:
+        return None
+    return float(one.disjoint[model].hits[one.best(model, np.arange(len(one.places)))].mean())
+
+
+def _cues(one: Found, split: str) -> float | None:
+    return float(one.cues[split].hits.mean()) if split in one.cues else None
+
+
+def _span(found: Interval) -> str:
+    return f"{float(found.low):.3g} to {float(found.high):.3g}"

@@ -1,0 +1,147 @@
+"""What a probing study claims before it computes, and how it answers."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lab.evaluation.intervals import Estimate
+from lab.probing.linear_measure import Part
+from lab.probing.linear_scores import Interval, interval, resampled
+from lab.studies.linear_probe_features import EMBEDDING
+from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Found
+from lab.studies.rules import exceeds, undecided
+from lab.tracking.hypotheses import Hypothesis, Verdict
+
+UNIT = "share of rows"
+KEPT, STAYED = -0.02, -0.05
+BY_CHANCE = "0: no more than permuted labels or cues give"
+NO_MORE = "0: no more than in the embedding"
+AS_BEFORE = "0: as in the base"
+AS_WIRED = "0: as in the untrained network"
+MIDDLE, KEEPS, DIRECTIONS, TRAINING = ("attribute_more_readable_in_middle_layers", "training_keeps_what_is_readable",
+                                       "directions_stay", "training_makes_readable")
+_CHOSEN = "the place chosen within training"
+_DECIDES = "supported if its 95 % interval lies above 0, refuted if below"
+
+
+def hypotheses(asked: Sequence[Asked], *, tuned: bool, untrained: bool) -> list[Hypothesis]:
+    """Returns what is claimed of these tasks.
+
+    Args:
+        asked: Tasks with their splits.
+        tuned: Whether a tuned model is compared with its base.
+        untrained: Whether an untrained network is probed too.
+    """
+    apart = [one for one in asked if one.disjoint is not None]
+    stated = [Hypothesis(
+        readable(one.task.name), f"{one.task.name} is linearly readable before the last layer.",
+        f"accuracy at {_CHOSEN} before the last layer, minus the larger of the permutation band's upper end and the cues' "
+        f"accuracy: {_DECIDES}", BY_CHANCE) for one in apart]
+    if _at_name(apart):
+        stated.append(Hypothesis(
+            MIDDLE, "An attribute is more readable at the name's last token in middle layers than in the embedding.",
+            f"accuracy at {_CHOSEN} in all layers but first and last, minus that in the embedding: {_DECIDES}", NO_MORE))
+    if untrained and apart:
+        stated.append(Hypothesis(
+            TRAINING, "Training, not wiring, makes readable what these tasks ask.",
+            f"accuracy minus that in the untrained network, each at {_CHOSEN}, mean over tasks: {_DECIDES}", AS_WIRED))
+    if tuned and apart:
+        stated += [
+            Hypothesis(KEEPS, "Fine-tuning does not reduce what is readable.",
+                       "accuracy, tuned minus base, mean over all places and tasks: "
+                       + _DECIDES.replace("0,", f"{KEPT:g},"), AS_BEFORE),
+            Hypothesis(DIRECTIONS, "What is readable stays where it was: the base's probes read the tuned model.",
+                       "accuracy of the base's probes, on the tuned model minus on the base, mean over places and tasks: "
+                       + _DECIDES.replace("0,", f"{STAYED:g},"), AS_BEFORE)]
+    return stated
+
+
+def verdicts(found: Sequence[Found], stated: Sequence[Hypothesis]) -> list[Verdict]:
+    """Returns a verdict on each hypothesis that was stated."""
+    apart = [one for one in found if one.asked.disjoint is not None]
+    by_name: dict[str, Callable[[], Verdict]] = {readable(one.name): lambda one=one: _readable(one)  # type: ignore[misc]
+                                                 for one in apart}
+    by_name |= {MIDDLE: lambda: _middle(_at_name([one.asked for one in apart]), apart), TRAINING: lambda: _training(apart),
+                KEEPS: lambda: _keeps(apart), DIRECTIONS: lambda: _directions(apart)}
+    return [by_name[one.name]() for one in stated]
+
+
+def readable(task: str) -> str:
+    """Returns the name of the claim that a task is readable."""
+    return "readable_" + "".join(letter if letter.isalnum() else "_" for letter in task)
+
+
+def _readable(found: Found) -> Verdict:
+    part, told, null = _part(found), found.disjoint[BASE], found.nulls[BASE]
+    at = found.best(BASE, found.early())
+    cues = found.cues.get("disjoint")
+    above = "permutations"
+    bar = np.full(part.tested.shape[1], null.high[at])
+    if cues is not None and cues.hits.mean() > null.high[at]:
+        above, bar = "cues", cues.hits[0]
+    of_cues = "" if cues is None else f"cues {cues.hits.mean():.2f}, "
+    detail = (f"{found.places[at]}: accuracy {told.hits[at].mean():.2f}, band to {null.high[at]:.2f}, {of_cues}held to the "
+              f"{above}; p {null.p[at]:.3g}, adjusted for {len(found.places)} places {null.adjusted_p[at]:.3g}")
+    return exceeds(readable(found.name), _over([(told.hits[at] - bar, part)]), threshold=0, unit=UNIT, null=BY_CHANCE,
+                   detail=detail)
+
+
+def _at_name(asked: Sequence[Asked]) -> str | None:
+    return next((one.task.name for one in asked if one.task.name.startswith("attribute:") and
+                 one.task.name.endswith("@name")), None)
+
+
+def _middle(name: str | None, found: Sequence[Found]) -> Verdict:
+    one = next(each for each in found if each.name == name)
+    layers = sorted({place.layer for place in one.places if place.site != EMBEDDING})
+    middle = [number for number, place in enumerate(one.places) if place.layer in layers[1:-1]]
+    if not middle:
+        return undecided(MIDDLE, unit=UNIT, null=NO_MORE, detail=f"layers {layers} have no middle; probe three or more")
+    at, hits = one.best(BASE, middle), one.disjoint[BASE].hits
+    return exceeds(MIDDLE, _over([(hits[at] - hits[0], _part(one))]), threshold=0, unit=UNIT, null=NO_MORE,
+                   detail=f"{name} in {one.places[at]}: {hits[at].mean():.2f}, in the embedding {hits[0].mean():.2f}")
+
+
+def _training(found: Sequence[Found]) -> Verdict:
+    rows, words = [], []
+    for one in found:
+        every = np.arange(len(one.places))
+        own, wired = (one.disjoint[model].hits[one.best(model, every)] for model in (BASE, UNTRAINED))
+        rows.append((own - wired, _part(one)))
+        words.append(f"{one.name} {own.mean():.2f} against {wired.mean():.2f}")
+    return exceeds(TRAINING, _over(rows), threshold=0, unit=UNIT, null=AS_WIRED, detail=", ".join(words))
+
+
+def _keeps(found: Sequence[Found]) -> Verdict:
+    rows = [(one.disjoint[TUNED].hits.mean(0) - one.disjoint[BASE].hits.mean(0), _part(one)) for one in found]
+    return exceeds(KEEPS, _over(rows), threshold=KEPT, unit=UNIT, null=AS_BEFORE, detail=_by_task(found, rows))
+
+
+def _directions(found: Sequence[Found]) -> Verdict:
+    rows = []
+    for one in found:
+        assert one.moved is not None
+        rows.append((one.moved.mean(0) - one.disjoint[BASE].hits.mean(0), _part(one)))
+    return exceeds(DIRECTIONS, _over(rows), threshold=STAYED, unit=UNIT, null=AS_BEFORE, detail=_by_task(found, rows))
+
+
+def _by_task(found: Sequence[Found], rows: Sequence[tuple[np.ndarray, Part]]) -> str:
+    return ", ".join(f"{one.name} {scores.mean():+.3f}" for one, (scores, _) in zip(found, rows, strict=True))
+
+
+def _over(rows: Sequence[tuple[np.ndarray, Part]]) -> Estimate:
+    """The mean over tasks of mean scores [n], groups of each task resampled."""
+    groups = sum(len(np.unique(part.groups)) for _, part in rows)
+    covers = f"groups of test rows (n={groups}{f' in {len(rows)} tasks' if len(rows) > 1 else ''}), one split"
+    if len(rows) == 1:
+        one: Interval = interval(rows[0][0], resampled(rows[0][1].groups))
+        return Estimate(float(one.value), float(one.low), float(one.high), covers)
+    # another seed a task: their groups are resampled independently, though a person may be asked about in two
+    drawn = np.mean([resampled(part.groups, seed=number) @ scores for number, (scores, part) in enumerate(rows)], axis=0)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Estimate(float(np.mean([scores.mean() for scores, _ in rows])), float(low), float(high), covers)
+
+
+def _part(found: Found) -> Part:
+    assert found.asked.disjoint is not None
+    return found.asked.disjoint
