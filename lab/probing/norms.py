@@ -10,11 +10,11 @@ import torch
 from lab.errors import OptionError
 from lab.probing.capture import capture
 from lab.probing.decomposition import Decomposition
-from lab.probing.sites import SITES
+from lab.probing.sites import DELTA_ATTN, DELTA_FFN, PRE_ATTN, SITES
 
 MEASURES = ("growth", "attention_share", "attention_to_stream", "feed_forward_to_stream", "attention_to_feed_forward",
             "added_to_stream", "attention_projection", "feed_forward_projection")
-_PRE, _ATTN, _MID, _FFN, _POST = range(5)  # places of the sites in the matrix of inner products
+_PRODUCTS = ((PRE_ATTN, DELTA_ATTN), (PRE_ATTN, DELTA_FFN), (DELTA_ATTN, DELTA_FFN))
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,36 @@ def norms(model: Any, given: Mapping[str, torch.Tensor], decomposition: Decompos
     Raises:
         OptionError: A prompt has only one token, so that nothing comes after the first.
     """
-    later, first = _positions(given)
-
-    def reduce(layer: int, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        products = inner_products([found[site] for site in SITES])
-        return {f"{which}/{name}": value for which, counted in (("later", later), ("first", first))
-                for name, value in _measured(products, counted).items()}
-
-    kept = capture(model, given, decomposition, reduce=reduce)
-    both: dict[str, dict[str, np.ndarray]] = {"later": {}, "first": {}}
-    for key in kept.values:
-        which, name = key.split("/")
-        both[which][name] = kept.stack(key).double().cpu().numpy()
-    return Norms(both["later"], both["first"])
+    positions = _positions(given)
+    products = capture(model, given, decomposition, reduce=lengths_and_products).stack("products")
+    later, first = ({name: values.double().cpu().numpy() for name, values in _measured(products, counted[:, None]).items()}
+                    for counted in positions)
+    return Norms(later, first)
 
 
-def inner_products(values: list[torch.Tensor]) -> torch.Tensor:
-    """Returns the inner products [B, P, n, n] of n activations [B, P, D] of one position, in float32 at least."""
-    wide = torch.stack([each if each.dtype == torch.float64 else each.float() for each in values], 2)
-    return wide @ wide.transpose(2, 3)
+def lengths_and_products(layer: int, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns all that the measures of a layer are made of, a reduction for `lab.probing.capture.capture`.
+
+    Reading each activation as few times as possible: on a GPU a layer has time for a dozen passes over them, not for fifty.
+    Sums are in float32 at least. In bfloat16, which has float32's range, single products are rounded as the activations
+    were already.
+
+    Args:
+        layer: Its index, of no matter.
+        found: [B, P, D] at all of `SITES`.
+
+    Returns:
+        `products`, [B, P, 8]: Euclidean lengths at each of `SITES`, and inner products of pre_attn with delta_attn, of
+        pre_attn with delta_ffn, and of delta_attn with delta_ffn.
+    """
+    wide = torch.float64 if found[PRE_ATTN].dtype == torch.float64 else torch.float32
+    lengths = [torch.linalg.vector_norm(found[site], dim=-1, dtype=wide) for site in SITES]
+    products = [_times(found[one], found[other]).sum(-1, dtype=wide) for one, other in _PRODUCTS]
+    return {"products": torch.stack([*lengths, *products], -1)}
+
+
+def _times(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return (one.float() if one.dtype == torch.float16 else one) * other  # products leave float16's range
 
 
 def _positions(given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,28 +99,26 @@ def _positions(given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.T
 
 
 def _measured(products: torch.Tensor, counted: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Measures [B] by name from inner products [B, T, 5, 5], over counted positions [B, T]."""
+    """Measures [B, L] by name from `lengths_and_products` [B, L, T, 8], over counted positions [B, 1, T]."""
     def mean(values: torch.Tensor) -> torch.Tensor:
-        return torch.where(counted, values, 0).sum(1) / counted.sum(1)
+        return torch.where(counted, values, 0).sum(-1) / counted.sum(-1)
 
     def total(values: torch.Tensor) -> torch.Tensor:
-        return torch.where(counted, values, 0).sum(1)
+        return torch.where(counted, values, 0).sum(-1)
 
-    lengths = products.diagonal(dim1=2, dim2=3).sqrt()  # [B, T, 5]
-    attention, feed_forward = lengths[..., _ATTN], lengths[..., _FFN]
+    stream, attention, middle, feed_forward, after, *inner = products.unbind(-1)
+    attention_stream, feed_forward_stream, both = inner
     # <δ, Δ> from the deltas: as a difference of products with the stream it would cancel where the stream is long
-    with_attention = products[..., _ATTN, _ATTN] + products[..., _ATTN, _FFN]
-    with_feed_forward = products[..., _FFN, _FFN] + products[..., _ATTN, _FFN]
+    with_attention, with_feed_forward = attention.square() + both, feed_forward.square() + both
     added = (with_attention + with_feed_forward).clamp(min=0)  # |Δ|²
-    with_stream = products[..., _ATTN, _PRE] + products[..., _FFN, _PRE]
     return {
-        **{site: mean(lengths[..., place]) for place, site in enumerate(SITES)},
-        "growth": mean((lengths[..., _POST] / lengths[..., _PRE]).log()).exp(),
+        **{site: mean(values) for site, values in zip(SITES, products.unbind(-1), strict=False)},
+        "growth": mean((after / stream).log()).exp(),
         "attention_share": mean(attention / (attention + feed_forward)),
-        "attention_to_stream": mean(products[..., _ATTN, _PRE] / (attention * lengths[..., _PRE])),
-        "feed_forward_to_stream": mean(products[..., _FFN, _MID] / (feed_forward * lengths[..., _MID])),
-        "attention_to_feed_forward": mean(products[..., _ATTN, _FFN] / (attention * feed_forward)),
-        "added_to_stream": mean(with_stream / (added.sqrt() * lengths[..., _PRE])),
+        "attention_to_stream": mean(attention_stream / (attention * stream)),
+        "feed_forward_to_stream": mean((feed_forward_stream + both) / (feed_forward * middle)),
+        "attention_to_feed_forward": mean(both / (attention * feed_forward)),
+        "added_to_stream": mean((attention_stream + feed_forward_stream) / (added.sqrt() * stream)),
         "attention_projection": total(with_attention) / total(added),
         "feed_forward_projection": total(with_feed_forward) / total(added),
     }

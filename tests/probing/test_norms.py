@@ -9,7 +9,7 @@ from lab.models.batch import inputs
 from lab.models.rows import BASE, adapter_rows
 from lab.probing.capture import capture
 from lab.probing.decomposition import decompose
-from lab.probing.norms import MEASURES, norms
+from lab.probing.norms import MEASURES, lengths_and_products, norms
 from lab.probing.sites import SITES
 from tests import architectures
 
@@ -85,3 +85,17 @@ def test_a_prompt_of_one_token_is_refused():
     model = architectures.model("llama")
     with pytest.raises(OptionError, match="prompt 1 has one token"):
         norms(model, inputs(model, tokens, real), decompose(model))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_in_low_precision_products_lose_no_more_than_activations_did(dtype):
+    torch.manual_seed(0)
+    exact = dict(zip(SITES, torch.randn(5, 2, 6, 512, dtype=torch.float64), strict=True))
+    exact["pre_attn"][..., 7] = exact["delta_attn"][..., 7] = 300  # its square leaves float16's range
+    low = {site: value.to(dtype) for site, value in exact.items()}
+    found, rounded, expected = (lengths_and_products(0, each)["products"].double() for each in
+                                (low, {site: value.double() for site, value in low.items()}, exact))
+    np.testing.assert_allclose(found[..., :5], rounded[..., :5], rtol=1e-5)
+    scale = expected[..., [0, 0, 1]] * expected[..., [1, 3, 3]]
+    assert ((found - rounded)[..., 5:] / scale).abs().max() <= torch.finfo(dtype).eps
+    assert found.isfinite().all() and ((found - expected)[..., 5:] / scale).abs().max() <= 2 * torch.finfo(dtype).eps
