@@ -18,13 +18,15 @@ from lab.data.question_foils import BORROWED_FROM, hand_round
 from lab.data.question_world import as_turn
 from lab.data.template import ChatTemplate
 from lab.data.token_labels import token_labels
+from lab.data.world.knowledge import VALUES
 from lab.data.world.names import new_people, passing_people, world_people
 from lab.errors import DataError
 
 OPTIONAL = ("category", "kind", "entity", "template")
 WORD = re.compile(r"\w+")
 PIECE = re.compile(r"\d+|[^\W\d]+|[^\w\s]")
-SHAPE_PIECES = 3  # of an answer, enough to tell a list from a word from a number
+TRUTHS = ("yes", "no", "unknown", "true", "false")
+SORT_PIECES = 3  # of an answer, enough to tell a list from a word from a number
 
 
 def english(templated: bool) -> list[Asked]:
@@ -80,9 +82,9 @@ def from_rows(tokenizer: Any, rows: Sequence[Mapping[str, Any]], *, category: st
     """Returns questions of rows that a training run held out: the table `samples` of its run.
 
     People of the micro-world and numbers are the entities, and the prompt without them is the template. Answers of one
-    shape (a number, a word, a list) are exchanged, within a template where they can be. Words that all answers begin
-    with (`It is`) become the end of the prompts. A row that shares its shape with none, or its first token with all, is
-    left out.
+    sort (a number, yes or no, a colour, a list) are exchanged, within a template where they can be. Words that all
+    answers begin with (`It is`) become the end of the prompts. A row that shares its sort with none, or its first token
+    with all of its sort, is left out.
 
     Args:
         tokenizer: The model's.
@@ -101,11 +103,11 @@ def from_rows(tokenizer: Any, rows: Sequence[Mapping[str, Any]], *, category: st
     for number, row in enumerate(rows, start=1):
         entities = tuple(dict.fromkeys(word for word in WORD.findall(row["rendered"]) if word in people or word.isdigit()))
         answer = row["expected"][len(opening):]
-        asked.append(Asked(f"{category} {number}", category, _shape(answer), _masked(row["rendered"], entities), entities,
+        asked.append(Asked(f"{category} {number}", category, _sort(answer), _masked(row["rendered"], entities), entities,
                            row["rendered"] + opening.rstrip(), opening[len(opening.rstrip()):] + answer))
     found = hand_round(tokenizer, asked[:count], asked, seed, every=False)
     if not found:
-        raise DataError(f"{category}: none of {len(rows)} rows has a foil, an answer of its shape that begins with another "
+        raise DataError(f"{category}: none of {len(rows)} rows has a foil, an answer of its sort that begins with another "
                         "token; choose other questions, such as world or english")
     return found
 
@@ -186,7 +188,14 @@ def _opening(answers: Sequence[str]) -> str:
     return common if len(set(answers)) > 1 and any(letter.isalnum() for letter in common) else ""
 
 
-def _shape(answer: str) -> str:
-    """What sort of thing an answer is, as far as its spelling tells, such as `word word`, `number .` or `[ number ,`."""
-    kinds = [("number" if piece.isdigit() else "word" if piece[0].isalpha() else piece) for piece in PIECE.findall(answer)]
-    return " ".join(kinds[:SHAPE_PIECES])
+def _sort(answer: str) -> str:
+    """What sort of thing an answer is, as far as its words tell, such as `home`, `truth`, `number .` or `[ number ,`."""
+    kinds = ["number" if piece.isdigit() else _word(piece) if piece[0].isalpha() else piece
+             for piece in PIECE.findall(answer)[:SORT_PIECES]]
+    return " ".join(kinds)
+
+
+def _word(word: str) -> str:
+    known = next((kind for kind, words in VALUES.items() if word in words), None)
+    named = "name" if word[0].isupper() else "word"
+    return "truth" if word.lower() in TRUTHS else known or named

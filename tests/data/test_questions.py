@@ -1,5 +1,6 @@
 """Answers and foils are the tokens that come next, foils are balanced and wrong, and bad input is an error."""
 
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -95,6 +96,15 @@ def test_own_foils_are_named_by_the_question():
                 words = {word.strip(",") for foil in foils for word in foil.split()}
                 assert all(word in item.question for word in words)
     assert found == {"comparison", "max", "repeat", *OWN} - {"copying repeat"}
+
+
+def test_what_is_asked_of_named_alternatives_has_one_of_them_for_a_foil(embedded):
+    """Also where there is no other, as in the larger of 78 and 78: that is not asked."""
+    drawn = [q for source in ("arithmetic", "code") for q in read(embedded, [source], count=300, seed=2)]
+    own = [question for question in drawn if kind_of(question) in (*OWN, *MIRRORED)]
+    assert len(own) > 100
+    for question in own:
+        assert all(re.search(rf"\b{word}\b", question.text) for word in question.foil.split()), question
 
 
 def test_questions_come_in_pairs_of_one_template_and_length(embedded):

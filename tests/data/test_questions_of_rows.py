@@ -170,10 +170,18 @@ def test_words_that_all_answers_begin_with_end_the_prompt(embedded):
     assert {question.template for question in questions} == {"What is {}+{}?\n"}
 
 
+def test_held_out_answers_of_different_sorts_are_not_exchanged(embedded):
+    said = ("yes", "navy", "Oslo", "[1, 2]", "7", "Zed", "no", "red", "Rome", "['a']", "41", "Ann", "12 3")
+    questions = from_rows(embedded, [{"rendered": f"Q{i}?\n", "expected": each} for i, each in enumerate(said)])
+    assert {(question.answer, question.foil) for question in questions} == {
+        pair for one, other in zip(said[:6], said[6:12], strict=True) if one[0] != "[" for pair in
+        ((one, other), (other, one))}
+
+
 def test_held_out_rows_without_foils_are_an_error(embedded):
     with pytest.raises(DataError, match="held_out: none of 0 rows has a foil"):
         from_rows(embedded, [])
-    with pytest.raises(DataError, match="tried: none of 2 rows has a foil, an answer of its shape"):
+    with pytest.raises(DataError, match="tried: none of 2 rows has a foil, an answer of its sort"):
         from_rows(embedded, [{"rendered": "a", "expected": "yes"}, {"rendered": "b", "expected": "yes"}], category="tried")
 
 
@@ -186,7 +194,7 @@ def test_faults_of_files_are_errors(embedded, tmp_path):
     fails([{"prompts": "a", "answer": "b"}], "row 1: has no column 'prompt' for the prompt; its columns are 'prompts', "
           "'answer'; type prompt=prompts")
     fails([{"prompt": "a", "zzz": "b"}], "no column 'answer' for the answer; .*name the column of the answer")
-    fails([{"prompt": "a", "answer": 7}], "row 1, column 'answer': found the number 7; allowed is text that is not empty .write")
+    fails([{"prompt": "a", "answer": 7}], "row 1, column 'answer': found the number 7; allowed is text that is not")
     fails([{"prompt": " ", "answer": "7"}], "row 1, column 'prompt': found an empty text; allowed is text that is not empty")
     fails([{"prompt": "a", "answer": "7", "foil": 8}], "column 'foil': found the number 8; allowed is text, or nothing")
     fails([{"prompt": "a", "answer": "7"}], "row 1: no other row of kind 'rows.jsonl' has an answer that begins with")
