@@ -27,8 +27,10 @@ class Geometry:
         norm: ‖Δ‖ (Frobenius).
         weight_norm: ‖W‖ (Frobenius).
         weight_top: ‖W‖ (spectral), its largest singular value.
-        leading: ‖Uᵀ W V‖ for W's own first directions, as many as Δ has.
-        along: ‖Pᵀ W Q‖ for Δ's directions P, Q; nan if Δ is zero.
+        strength: ‖Δ‖ along the directions P, Q that the following take: all of a product of factors, the k strongest of a
+            dense difference, which has as many as the weight.
+        leading: ‖Uᵀ W V‖ for W's own first directions, as many.
+        along: ‖Pᵀ W Q‖; nan if Δ is zero.
         null_along: [N], the same for random directions.
         top_values: [k], strongest singular values of W + Δ.
         cosine: [k], largest absolute cosine of each one's left vector with any of W's.
@@ -44,6 +46,7 @@ class Geometry:
     norm: float
     weight_norm: float
     weight_top: float
+    strength: float
     leading: float
     along: float
     null_along: np.ndarray
@@ -72,21 +75,26 @@ def measure(weight: torch.Tensor, own: Decomposed, update: Update, *, rank: int,
     null = [random_seen(own, len(size), generator) for _ in range(draws)]
     tops = [top_directions(own.values, update.values, one, k) for one in (given, *null)]
     spectra = [_null_values(own.shape, rank, generator, dense) for _ in range(draws)]
-    count = len(size)
+    count = min(k, len(size)) if dense else len(size)
     return Geometry(
-        shape=own.shape, rank=rank, singular_values=np.pad(size.numpy(), (0, max(0, min(rank, *own.shape) - count))),
+        shape=own.shape, rank=rank, singular_values=np.pad(size.numpy(), (0, max(0, min(rank, *own.shape) - len(size)))),
         spectral=_spectral(size), null_spectral={
             name: np.array([_spectral(values)[name] for values in spectra]) for name in SPECTRAL},
         norm=update.norm, weight_norm=own.norm, weight_top=float(own.values[0]) if len(own.values) else 0.0,
-        leading=float(own.values[:count].norm()), along=along(given) if count else float("nan"),
-        null_along=np.array([along(one) if count else float("nan") for one in null]),
+        strength=float(size[:count].norm()), leading=float(own.values[:count].norm()), along=along(given, count),
+        null_along=np.array([along(one, count) for one in null]),
         top_values=tops[0].values, cosine=tops[0].cosine, null_top_values=np.array([one.values for one in tops[1:]]),
         null_cosine=np.array([one.cosine for one in tops[1:]]))
 
 
-def along(given: Seen) -> float:
-    """Returns ‖Pᵀ W Q‖, how strong the weight is along an update's own directions (LoRA, Table 7)."""
-    return float((given.left.T @ given.right).norm())
+def along(given: Seen, count: int) -> float:
+    """Returns ‖Pᵀ W Q‖, how strong the weight is along an update's own directions (LoRA, Table 7); nan if there is none.
+
+    Args:
+        given: The directions as `lab.adapters.weights.seen` gives them.
+        count: How many of them, strongest first.
+    """
+    return float((given.left[:, :count].T @ given.right[:, :count]).norm()) if count else float("nan")
 
 
 def _spectral(values: torch.Tensor) -> dict[str, float]:

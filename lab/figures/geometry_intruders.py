@@ -49,7 +49,7 @@ def _curves(ax: Axes, thresholds: Any, values: Any, null: Any, names: Sequence[s
         single = len(names) == 1
         ax.plot(x, values[index], color=tint, marker="o", markersize=4, label=name, zorder=3)
         ax.plot(x, null[index].mean(0), color=tint, linestyle="--", linewidth=1,
-                label="random directions, 95 % of draws" if single else None)
+                label="random directions, mean and 95 % of draws" if single else None)
         ax.fill_between(x, low, high, color=tint, alpha=0.18, linewidth=0)
     if len(names) > 1:
-        ax.plot([], [], color=MUTED, linestyle="--", linewidth=1, label="random directions, 95 % of draws")
+        ax.plot([], [], color=MUTED, linestyle="--", linewidth=1, label="random directions, mean and 95 % of draws")

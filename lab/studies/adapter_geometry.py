@@ -6,6 +6,7 @@ from lab import options
 from lab.errors import OptionError
 from lab.options import option
 
+MOST = 5  # ablations in one report
 QUESTION = "What shape has the update that training made, and which parts of it matter?"
 
 
@@ -54,6 +55,9 @@ def run(config: Config) -> str:
     ablations = [parse(text) for text in config.ablate or ()]
     if len({ablation.name for ablation in ablations}) < len(ablations):
         raise OptionError(f"ablate={','.join(config.ablate or ())}: one is given twice; name each once")
+    if len(ablations) > MOST:
+        raise OptionError(f"ablate names {len(ablations)} ablations; at most {MOST} fit into one report; type the others in "
+                          "another run")
     if config.keep and not ablations:
         raise OptionError("keep=true without ablate: there is no ablated adapter to keep; type for example ablate=scale:0.5")
     with open_run("adapter_geometry", config, name=f"adapter_geometry {', '.join(config.run_id)}"[:120]) as run:

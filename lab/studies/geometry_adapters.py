@@ -90,7 +90,8 @@ def shape(found: Measured, epsilon: float) -> Shape:
         "null_effective_rank": found.grid(lambda one: one.null_spectral["effective_rank"]),
         "intruders": found.intruders(at)[..., 0], "null_intruders": found.null_intruders(at)[..., 0],
         "along": found.grid(lambda one: one.along), "null_along": found.grid(lambda one: one.null_along),
-        "norm": norm, "weight_norm": found.grid(lambda one: one.weight_norm)}
+        "strength": found.grid(lambda one: one.strength), "norm": norm,
+        "weight_norm": found.grid(lambda one: one.weight_norm)}
     depth = np.flatnonzero(layers) / max(1, len(layers) - 1)
     return Shape(**{name: each[layers] for name, each in grids.items()}, depth=depth, rank=found.trained.rank,
                  seed=found.trained.seed)
@@ -156,7 +157,7 @@ def _differences(found: Ablated | None, asked: Sequence[Ablation]) -> dict[str, 
     losses: dict[str, Any] = {}
     for one in asked if found else ():
         assert found is not None
-        size = f"{found.norms[one.text]:.0%} of the norm is left"
+        size = f"{found.norms[one.text]:.0%} of the norm"
         for text, name, sign in ((HELD_OUT, "costs_more_than_shrinking", 1), (BASE_TEXT, "keeps_more_of_the_base", -1)):
             if text in found.losses:
                 of = found.losses[text]

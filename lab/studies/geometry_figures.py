@@ -47,9 +47,9 @@ def _shape(run: Run, found: Measured, folder: str, roles: np.ndarray) -> None:
     titles = {"effective_rank": "effective rank", "stable_rank": "stable rank", "rank_90": "directions for 90 % of energy"}
     shown = [Map(values[name], f"{title} (mean of {chance}: {middle(null[name]):.3g})", title, "{:.3g}")
              for name, title in titles.items()]
-    shown += [Map(100 * size, "size: ‖Δ‖ / ‖W‖, Frobenius", "% of the weight's norm", "{:.2g}",
+    shown += [Map(100 * size, "size: ‖Δ‖ / ‖W‖, Frobenius", "% of the weight's norm", "{:.3g}",
                   norm=span(100 * size, zero=True)),
-              Map(100 * top, "size of the strongest direction: ‖Δ‖₂ / ‖W‖₂", "% of the weight's", "{:.2g}",
+              Map(100 * top, "size of the strongest direction: ‖Δ‖₂ / ‖W‖₂", "% of the weight's", "{:.3g}",
                   norm=span(100 * top, zero=True))]
     run.figure(f"{folder}shape", maps(shown, found.roles), {
         **values, **{f"null_{name}": each for name, each in null.items()}, "relative_frobenius": size,
@@ -64,8 +64,8 @@ def _intruders(run: Run, found: Measured, folder: str, roles: np.ndarray, k: int
     both = span(own, expected, zero=True)
     shown = [Map(own, f"intruders among the {k} strongest, ε = {epsilon:g}", "intruders", "{:.2g}", norm=both),
              Map(expected, "in random directions, mean of draws", "intruders", "{:.2g}", norm=both),
-             Map(own - expected, "difference", "intruders more than random", "{:+.1f}", DIVERGING),
-             Map(energy - null_energy.mean(-1), "energy they hold, minus random", f"share of the {k} strongest", "{:+.2f}",
+             Map(own - expected, "difference", "intruders more than random", "{:+z.1f}", DIVERGING),
+             Map(energy - null_energy.mean(-1), "energy they hold, minus random", f"share of the {k} strongest", "{:+z.2f}",
                  DIVERGING)]
     run.figure(f"{folder}intruders", maps(shown, found.roles), {
         "intruders": own, "null_intruders": null, "energy": energy, "null_energy": null_energy, "modules": roles,
@@ -75,17 +75,17 @@ def _intruders(run: Run, found: Measured, folder: str, roles: np.ndarray, k: int
 def _along(run: Run, found: Measured, folder: str, roles: np.ndarray) -> None:
     along, leading = found.grid(lambda one: one.along), found.grid(lambda one: one.leading)
     null = found.grid(lambda one: one.null_along)
-    norm, expected = found.grid(lambda one: one.norm), null.mean(-1)
+    norm, expected = found.grid(lambda one: one.strength), null.mean(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         beside, factor, random = (np.log2(each) for each in (along / expected, norm / along, norm / expected))
-        share = along**2 / leading**2
-    shown = [Map(beside, "the weight along the update, beside random", "doublings of ‖PᵀWQ‖", "{:+.1f}", DIVERGING),
-             Map(100 * share, "the same, beside the weight's own strongest", "% of their energy", "{:.2g}",
-                 norm=span(100 * share, zero=True)),
-             Map(factor, f"amplification ‖Δ‖ / ‖PᵀWQ‖ (mean in random: {middle(random):+.1f})", "doublings", "{:+.1f}",
+        share, by_chance = along**2 / leading**2, (null**2).mean(-1) / leading**2
+    shown = [Map(beside, "the weight along the update, beside random", "doublings of ‖PᵀWQ‖", "{:+z.1f}", DIVERGING),
+             Map(100 * share, f"beside the weight's strongest (random: {100 * middle(by_chance):.2g} %)",
+                 "% of their energy", "{:.2g}", norm=span(100 * share, zero=True)),
+             Map(factor, f"amplification ‖Δ‖ / ‖PᵀWQ‖ (random: {middle(random):+.1f})", "doublings", "{:+z.1f}",
                  DIVERGING)]
     run.figure(f"{folder}along_weight", maps(shown, found.roles), {
-        "along": along, "null_along": null, "leading": leading, "norm": norm, "modules": roles})
+        "along": along, "null_along": null, "leading": leading, "strength": norm, "modules": roles})
 
 
 def draw_intruder_curves(run: Run, found: Sequence[Measured], *, k: int, epsilon: float) -> None:

@@ -11,8 +11,9 @@ AS_GAUSSIAN = "0: as a Gaussian matrix of the same shape"
 AS_RANDOM = "0: as random directions of the same sizes"
 NO_DEPTH = "0: depth makes no difference"
 NO_RANK = "0: rank makes no difference"
-AS_SHRUNK = "0: as the whole update shrunk to the same norm"
+AS_SHRUNK = "0: as shrunk"
 TO_DRAWS = "the 95 % interval of its difference to single draws, over layers and draws,"
+_BY_ROWS = "supported if its 95 % interval lies above 0, refuted if below"
 OVER_LAYERS = "its 95 % interval over layers"
 
 
@@ -90,13 +91,11 @@ def _of_ranks(seeds: int) -> Hypothesis:
 
 def _of_loss(ablation: Ablation) -> Hypothesis:
     return Hypothesis(f"{ablation.name}_costs_more_than_shrinking",
-                      f"`{ablation.text}` costs more of what was learned than shrinking the whole update to the same norm.",
-                      "held-out loss with it minus that of the shrunk update, nats per token: supported if its 95 % "
-                      "interval over rows lies above 0, refuted if below", AS_SHRUNK)
+                      f"`{ablation.text}` costs more of what was learned than shrinking to its norm.",
+                      f"held-out loss minus that of the shrunk update: {_BY_ROWS}", AS_SHRUNK)
 
 
 def _of_base(ablation: Ablation) -> Hypothesis:
     return Hypothesis(f"{ablation.name}_keeps_more_of_the_base",
-                      f"`{ablation.text}` keeps more of what the base was good at than shrinking to the same norm.",
-                      "loss on the base's text of the shrunk update minus that with it, nats per token: supported if its "
-                      "95 % interval over rows lies above 0, refuted if below", AS_SHRUNK)
+                      f"`{ablation.text}` keeps more of what the base was good at than shrinking to its norm.",
+                      f"loss of the shrunk update on the base's text minus its own: {_BY_ROWS}", AS_SHRUNK)

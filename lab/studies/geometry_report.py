@@ -23,7 +23,8 @@ ABLATED = ["An ablation with a larger loss than the control of equal norm shows 
            "Losses are of the rows that were read, the intervals over those rows only."]
 SAME_START = ("Two trainings of one seed began with the same factors A, which move little: that they overlap in A, and so "
               "in what they read, is mostly their common start and nothing learned.")
-DENSE = "A difference of whole weights also holds what rounding to the stored number format changed."
+DENSE = ("A difference of whole weights also holds what rounding to the stored number format changed; beside the weight "
+         "only its k strongest directions are held, since all together are the whole weight.")
 
 
 def limits(found: Sequence[Measured], overlaps: Sequence[Overlaps], ablated: bool) -> list[str]:
@@ -49,8 +50,8 @@ def summary_row(found: Measured, epsilon: float) -> dict[str, Any]:
         "intruders of random directions": _mean(found.null_intruders(at)),
         "energy of intruders (share)": _mean(found.energy(at)),
         "energy of random ones (share)": _mean(found.null_energy(at)),
-        "amplification factor": _mean([one.norm / one.along for one in rows if one.norm]),
-        "of random directions": _mean([one.norm / one.null_along.mean() for one in rows if one.norm])}
+        "amplification factor": _mean([one.strength / one.along for one in rows if one.norm]),
+        "of random directions": _mean([one.strength / one.null_along.mean() for one in rows if one.norm])}
 
 
 def metrics(row: Mapping[str, Any], overlaps: Sequence[Overlaps]) -> dict[str, float]:
@@ -83,7 +84,7 @@ def module_rows(found: Measured, epsilon: float) -> list[dict[str, Any]]:
             "95 % of draws": "{:.3g} to {:.3g}".format(*np.percentile(null[cell], [2.5, 97.5])),
             "energy of intruders (share)": float(energy[cell]),
             "‖PᵀWQ‖": one.along, "of random directions": float(one.null_along.mean()),
-            "of the weight's own": one.leading, "amplification factor": one.norm / one.along if one.norm else None})
+            "of the weight's own": one.leading, "amplification factor": one.strength / one.along if one.norm else None})
     return rows
 
 

@@ -22,6 +22,7 @@ class Shape:
         null_intruders: [L, M, N].
         along: [L, M], ‖PᵀWQ‖.
         null_along: [L, M, N].
+        strength: [L, M], ‖Δ‖ along the same directions.
         norm: [L, M], ‖Δ‖.
         weight_norm: [L, M], ‖W‖.
         depth: [L], of each layer, 0 for the model's first and 1 for its last.
@@ -35,6 +36,7 @@ class Shape:
     null_intruders: np.ndarray
     along: np.ndarray
     null_along: np.ndarray
+    strength: np.ndarray
     norm: np.ndarray
     weight_norm: np.ndarray
     depth: np.ndarray
@@ -87,8 +89,8 @@ def _aligned(stated: Hypothesis, evidence: Evidence) -> Verdict:
 
 
 def _exceeds_weight(stated: Hypothesis, evidence: Evidence) -> Verdict:
-    factors = [_log2(one.norm) - _log2(one.along) for one in evidence.shapes]
-    null = [_log2(one.norm)[..., None] - _log2(one.null_along) for one in evidence.shapes]
+    factors = [_log2(one.strength) - _log2(one.along) for one in evidence.shapes]
+    null = [_log2(one.strength)[..., None] - _log2(one.null_along) for one in evidence.shapes]
     found = over_items(lambda rows: _mean([each[rows] for each in factors]), len(factors[0]))
     return exceeds(stated.name, replace(found, covers=_layers(evidence)), threshold=0, null=stated.null,
                    unit="doublings of the update over the weight",

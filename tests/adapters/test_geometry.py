@@ -38,7 +38,7 @@ def test_an_update_along_the_weights_own_directions_is_recognised():
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     own = decompose(matrix)
     update = from_factors(right[:2], left[:, :2], 0.1)
-    assert along(seen(matrix, own, update)) == pytest.approx(float(values[:2].norm()))
+    assert along(seen(matrix, own, update), 2) == pytest.approx(float(values[:2].norm()))
     found = measured(update, matrix, rank=2)
     assert found.along == pytest.approx(found.leading) and (found.null_along < 0.7 * found.along).all()
 
@@ -54,7 +54,8 @@ def test_a_dense_difference_stands_beside_a_gaussian_matrix():
     matrix = weight(15, 10)
     found = measured(as_update(0.1 * torch.randn(15, 10, generator=torch.Generator().manual_seed(3))), matrix, rank=10,
                      dense=True)
-    assert len(found.singular_values) == 10
+    assert len(found.singular_values) == 10 and np.isclose(found.strength, np.linalg.norm(found.singular_values[:5]))
+    assert found.along < 0.9 * found.weight_norm  # of all ten directions it would be the whole weight
     assert abs(found.spectral["rank_90"] - found.null_spectral["rank_90"].mean()) <= 1.5
     assert found.null_spectral["effective_rank"].mean() > 7
 

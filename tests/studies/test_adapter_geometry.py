@@ -1,0 +1,385 @@
+"""The study on the embedded model, with adapters trained for a few steps."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import lab
+from lab.adapters.ablation import parse
+from lab.errors import BaseMismatch, ModelUnsupported, NoAdapter, OptionError, RunNotFound
+from lab.studies import adapter_geometry, attention_trained, finetune, geometry_folders, geometry_measured, lora_rank
+from lab.studies.adapter_geometry import Config
+from lab.studies.geometry_hypotheses import hypotheses
+from lab.studies.geometry_losses import Losses
+from lab.studies.geometry_pairs import choose
+from lab.studies.geometry_texts import BASE_TEXT, HELD_OUT
+from lab.studies.geometry_verdicts import Evidence, Shape, verdicts
+from lab.tracking.lookup import find
+from lab.training.evaluate import evaluate
+from tests.studies.test_attention_compare import files_of, text_of, undrawn
+
+TINY = {"facts": 24, "answers": 16, "steps": 4, "batch_size": 12, "eval_every": 4, "lr": 5e-3}
+SMALL = {"k": 5, "draws": 19, "rows": 20}
+ABLATIONS = ("scale:0.5", "drop:1", "intruders:0.3")
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def place(empty_database, tmp_path_factory):
+    """The folder of a store that all tests here record in."""
+    folder = tmp_path_factory.mktemp("store")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def sweep(place):
+    """A parent with children of ranks 2 and 3 and seeds 0 and 1."""
+    with undrawn():
+        return lora_rank.run(lora_rank.Config(**TINY, r=(2, 3), seeds=2, targets="q_proj,down_proj"))
+
+
+@pytest.fixture(scope="module")
+def children(sweep):
+    """Their ids by rank and seed."""
+    runs = lab.runs("lora_rank")
+    own = runs[runs["parent_run_id"] == sweep]
+    return {(row["config.r"][0], row["config.seed"]): row["run_id"] for _, row in own.iterrows()}
+
+
+@pytest.fixture(scope="module")
+def whole(place):
+    """A full fine-tune."""
+    with undrawn():
+        return finetune.run(finetune.Config(**{**TINY, "lr": 1e-3}, method="full"))
+
+
+@pytest.fixture(scope="module")
+def ablated(children):
+    """A study of one adapter that takes parts away and keeps what is left."""
+    with undrawn("shape", "ablation"):
+        return adapter_geometry.run(Config(run_id=(children[3, 0],), ablate=ABLATIONS, keep=True, **SMALL))
+
+
+def dense(run_id):
+    """The update of every module in float64, formed from the opened adapter."""
+    model = lab.open_run(run_id).model
+    return {name.removeprefix("base_model.model."): layer.scaling["default"] * (
+        layer.lora_B["default"].weight.double() @ layer.lora_A["default"].weight.double()).detach()
+        for name, layer in model.named_modules() if "default" in getattr(layer, "lora_A", {})}
+
+
+def verdicts_of(place, run_id):
+    return {row["name"]: row for row in json.loads(text_of(place, run_id, "verdicts.json"))}
+
+
+def test_spectra_and_norms_are_those_of_the_dense_updates(place, ablated, children):
+    arrays, shape = lab.arrays(ablated, "singular_values"), lab.arrays(ablated, "shape")
+    for name, update in dense(children[3, 0]).items():
+        parts = name.split(".")
+        cell = int(parts[2]), list(arrays["modules"]).index(parts[-1])
+        values = torch.linalg.svdvals(update)[:3].numpy()
+        np.testing.assert_allclose(arrays["singular_values"][cell], values, rtol=1e-5, atol=1e-5 * values[0])
+        weight = lab.open_run(children[3, 0], merge=False).model.get_submodule(f"base_model.model.{name}").base_layer.weight
+        assert shape["relative_frobenius"][cell] == pytest.approx(float(update.norm() / weight.double().norm()), rel=1e-6)
+
+
+def test_a_study_keeps_its_figures_tables_and_verdicts(place, ablated, children):
+    files = files_of(place, ablated)
+    names = ("singular_values", "shape", "intruders", "along_weight", "intruders_by_threshold", "ablation")
+    assert {f"figures/{name}.png" for name in names} | {f"data/{name}.npz" for name in names} <= files
+    assert {"tables/modules.json", "tables/ablations.json", "report.md"} <= files
+    found = verdicts_of(place, ablated)
+    assert set(found) == {
+        "fewer_directions_than_chance", "more_intruders_than_random", "aligned_with_weight", "exceeds_weight_along_it",
+        "deeper_layers_change_more", *(f"{name}_{end}" for name in ("drop-1", "intruders-0_3")
+                                       for end in ("costs_more_than_shrinking", "keeps_more_of_the_base"))}
+    assert len(lab.table(ablated, "modules")) == 12
+    assert find(ablated).data.tags["lab.source_run_id"] == children[3, 0]
+    assert lab.arrays(ablated, "intruders")["null_intruders"].shape == (6, 2, 19)
+
+
+def test_scaling_is_its_own_control_and_the_norms_are_kept(ablated, children):
+    rows = {row["adapter"]: row for row in lab.table(ablated, "ablations")}
+    column = f"{HELD_OUT}: loss (nats/token)"
+    assert rows["scale:0.5"][column] == pytest.approx(rows["shrunk like scale:0.5"][column], abs=1e-5)
+    assert rows["scale:0.5"]["share of the norm"] == pytest.approx(0.5)
+    whole, left = (np.sqrt(sum(float(f(update)) for update in dense(children[3, 0]).values())) for f in (
+        lambda update: update.norm() ** 2, lambda update: torch.linalg.svdvals(update)[1:].norm() ** 2))
+    assert rows["drop:1"]["share of the norm"] == pytest.approx(left / whole, rel=1e-5)
+    assert rows["whole"][column] < rows["none (base)"][column]
+
+
+@pytest.fixture(scope="module")
+def kept(ablated):
+    """Runs of what is left, by what was taken away."""
+    runs = lab.runs("adapter_geometry")
+    return {find(run_id).data.tags["mlflow.runName"].split()[0]: run_id
+            for run_id in runs[runs["parent_run_id"] == ablated]["run_id"]}
+
+
+def test_what_is_left_is_kept_as_a_run_that_opens_and_says_the_same(place, ablated, kept, children):
+    assert set(kept) == set(ABLATIONS)
+    before = dense(children[3, 0])
+    for name, update in dense(kept["drop:1"]).items():
+        left, values, right = torch.linalg.svd(before[name], full_matrices=False)
+        expected = left[:, 1:3] @ torch.diag(values[1:3]) @ right[1:3]
+        torch.testing.assert_close(update, expected, rtol=0, atol=1e-6 * float(values[0]) + 1e-9)
+    rows = {row["adapter"]: row for row in lab.table(ablated, "ablations")}
+    for text, run_id in kept.items():
+        opened = lab.open_run(run_id)
+        facts = opened.capsule.manifest
+        texts = _held_out(opened.tokenizer)
+        loss = evaluate(opened.model, texts, step=0, pad_id=opened.tokenizer.pad_token_id).loss
+        assert loss == pytest.approx(rows[text][f"{HELD_OUT}: loss (nats/token)"], abs=1e-5)
+        assert facts["eval_loss"] == pytest.approx(loss, abs=1e-5)
+        assert facts["ablated_from"] == {"run": children[3, 0], "which": "best", "ablation": text}
+        assert find(run_id).data.tags["lab.source_run_id"] == children[3, 0]
+
+
+def _held_out(tokenizer):
+    from lab.data.dataset import build
+    from lab.training.finetune import evenly
+
+    data = build("embedded:facts", tokenizer, max_length=512, eval_split=0.1, seed=0, facts=24, answers=16)
+    return evenly(data.evaluation, SMALL["rows"])
+
+
+def test_a_kept_adapter_is_measured_on_the_rows_of_the_training_it_came_from(place, kept, monkeypatch):
+    monkeypatch.setattr(geometry_measured, "measured", stop)
+    with undrawn(), pytest.raises(Stop):
+        adapter_geometry.run(Config(run_id=(kept["drop:1"],), ablate=("keep:1",), **SMALL))
+    (latest,) = [run_id for run_id in lab.runs("adapter_geometry")["run_id"]
+                 if find(run_id).data.tags.get("lab.source_run_id") == kept["drop:1"]]
+    assert find(latest).data.params["held_out_rows.rows"] == "20"
+
+
+def test_a_sweep_compares_its_seeds_and_ranks(place, sweep, children):
+    with undrawn("by_rank", "overlap_seeds", "overlap_seeds_by_depth"):
+        run = adapter_geometry.run(Config(run_id=(sweep,), **SMALL))
+    found = verdicts_of(place, run)
+    assert {"seeds_share_top_direction", "effective_rank_grows_with_rank"} <= set(found)
+    assert found["effective_rank_grows_with_rank"]["covers"] == "training seeds (n=2)"
+    assert len(lab.table(run, "trainings")) == 4
+    rows = lab.table(run, "overlaps")
+    assert {row["one start"] for row in rows} == {"no"} and len(rows) == 4 * 4  # two pairs of seeds, two of ranks
+    arrays = lab.arrays(run, "overlap_seeds")
+    one, other = (dense(children[2, seed]) for seed in (0, 1))
+    name = "model.layers.1.self_attn.q_proj"
+    tops = [torch.linalg.svd(each[name])[0][:, 0] for each in (one, other)]
+    column = list(arrays["modules"]).index("q_proj")
+    assert arrays["writes"][1, column, 0, 0] == pytest.approx(float((tops[0] @ tops[1]) ** 2), abs=1e-6)
+    assert files_of(place, run) >= {"figures/by_rank.png", "figures/overlap_seeds.png", "figures/r=2_seed=0/shape.png"}
+
+
+def test_one_start_is_said_to_fake_an_overlap(place, children):
+    with undrawn():
+        run = adapter_geometry.run(Config(run_id=(children[2, 0], children[3, 0]), **SMALL))
+    assert {row["one start"] for row in lab.table(run, "overlaps")} == {"yes"}
+    assert "is mostly their common start" in text_of(place, run, "report.md")
+
+
+def test_a_full_fine_tune_is_its_difference_from_the_base(place, whole):
+    with undrawn():
+        run = adapter_geometry.run(Config(run_id=(whole,), **SMALL))
+    tuned, base = lab.open_run(whole, dtype="float32").model, lab.open_run(whole).base
+    assert base.model is not None
+    from lab.models.loading import load_base
+
+    origin = load_base("embedded", dtype="float32").model
+    arrays = lab.arrays(run, "singular_values")
+    for layer, leaf in ((0, "self_attn.q_proj"), (5, "mlp.down_proj")):
+        path = f"model.layers.{layer}.{leaf}.weight"
+        difference = tuned.get_parameter(path).double() - origin.get_parameter(path).double()
+        cell = arrays["singular_values"][layer, list(arrays["modules"]).index(leaf.rpartition(".")[2])]
+        np.testing.assert_allclose(cell, torch.linalg.svdvals(difference.detach()), rtol=1e-5, atol=1e-5 * cell[0])
+    assert "Gaussian matrix" in text_of(place, run, "report.md")
+
+
+def test_the_tour_takes_parts_away():
+    assert adapter_geometry.tour("1234").ablate and adapter_geometry.tour("1234").run_id == ("1234",)
+
+
+class Stop(Exception):
+    """Work would begin."""
+
+
+def stop(*args, **options):
+    raise Stop
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    monkeypatch.setattr(geometry_measured, "measured", stop)
+
+
+@pytest.mark.parametrize("given, complaint", [
+    ({"ablate": ("shrink:1",)}, "ablate=shrink:1: no such ablation"),
+    ({"ablate": ("layers:0", "1")}, r"ablate=1: no such ablation \(several layers are joined by \+"),
+    ({"ablate": ("drop:1", "drop:1")}, "ablate=drop:1,drop:1: one is given twice"),
+    ({"ablate": tuple(f"scale:0.{n}" for n in range(1, 7))}, "ablate names 6 ablations; at most 5 fit into one report"),
+    ({"keep": True}, "keep=true without ablate"),
+    ({"ablate": ("layers:6",)}, "the adapter has no layers 6; it changes 0, 1, 2, 3, 4, 5"),
+    ({"ablate": ("modules:v_proj",)}, "the adapter has no modules v_proj; it changes q_proj, down_proj"),
+    ({"ablate": ("drop:3",)}, "has 3 directions in a module, of which drop takes at most 2"),
+    ({"k": 193}, "is 192 × 192 and has 192 directions; type k=10"),
+    ({"ablate": ("drop:1",), "dataset": "english"}, "dataset=english: held-out rows are of a dataset as in finetune"),
+])
+def test_what_cannot_be_done_is_refused_before_work_starts(no_work, children, given, complaint):
+    with pytest.raises(OptionError, match=complaint):
+        adapter_geometry.run(Config(**{**SMALL, **given}, run_id=(children[3, 0],)))
+
+
+def test_parts_are_taken_from_one_adapter_only(no_work, sweep, whole):
+    with pytest.raises(OptionError, match="ablate=drop:1 with 4 adapters: parts are taken away from one; type run_id="):
+        adapter_geometry.run(Config(run_id=(sweep,), ablate=("drop:1",), **SMALL))
+    with pytest.raises(OptionError, match="kept a whole model; parts are taken away from adapters only"):
+        adapter_geometry.run(Config(run_id=(whole,), ablate=("drop:1",), **SMALL))
+    with pytest.raises(OptionError, match=r"k=97: .* is .*96.* and has 96 directions"):
+        adapter_geometry.run(Config(run_id=(whole,), **{**SMALL, "k": 97}))
+
+
+def test_runs_that_cannot_be_read_together_are_refused(no_work, place, ablated, children, whole):
+    with pytest.raises(RunNotFound):
+        adapter_geometry.run(Config(run_id=("deadbeef",), **SMALL))
+    with pytest.raises(OptionError, match="kept a whole model, which is compared with its base alone"):
+        adapter_geometry.run(Config(run_id=(children[3, 0], whole), **SMALL))
+    other = other_base(place, children[3, 1])
+    with pytest.raises(BaseMismatch, match="on other weights the adapter would make another model"):
+        adapter_geometry.run(Config(run_id=(children[3, 0], other), **SMALL))
+
+
+def other_base(place, run_id):
+    """A run whose adapter says that it stands on other weights."""
+    from lab.tracking import capsule, sealing
+    from lab.tracking.run import open_run
+
+    with open_run("adopt", Config(run_id=(run_id,)), name="elsewhere") as run:
+        run.state([])
+        folder = place / "elsewhere"
+        shutil.copytree(capsule.fetch(run_id).folder, folder)
+        facts = json.loads((folder / sealing.MANIFEST).read_text())
+        facts = {key: value for key, value in facts.items() if key not in ("files", "kind", "format_version")}
+        (folder / sealing.MANIFEST).unlink()
+        sealing.seal(folder, "adapter", {**facts, "base_fingerprint": "sha256:other"})
+        capsule.keep(run, folder, "adapter", "best")
+        return run.id
+
+
+def test_a_run_without_an_adapter_is_refused(no_work, place, children):
+    from lab.tracking.run import open_run
+
+    with open_run("ask", Config(run_id=("1234",)), name="nothing kept") as run:
+        run.state([])
+    with pytest.raises(NoAdapter, match="keeps no adapter or model"):
+        adapter_geometry.run(Config(run_id=(run.id,), **SMALL))
+
+
+def test_an_adapter_on_modules_that_the_base_lacks_is_refused(no_work, place, children):
+    from safetensors.torch import load_file, save_file
+
+    from lab.tracking import capsule, sealing
+    from lab.tracking.run import open_run
+
+    with open_run("adopt", Config(run_id=("1234",)), name="other modules") as run:
+        run.state([])
+        folder = place / "lacking"
+        shutil.copytree(capsule.fetch(children[3, 1]).folder, folder)
+        config = json.loads((folder / "adapter_config.json").read_text())
+        (folder / "adapter_config.json").write_text(json.dumps({**config, "target_modules": ["q_proj", "fc_out"]}))
+        tensors = load_file(folder / "adapter_model.safetensors")
+        save_file({name.replace("down_proj", "fc_out"): each for name, each in tensors.items()},
+                  folder / "adapter_model.safetensors")
+        facts = json.loads((folder / sealing.MANIFEST).read_text())
+        (folder / sealing.MANIFEST).unlink()
+        sealing.seal(folder, "adapter", {k: v for k, v in facts.items() if k not in ("files", "kind", "format_version")})
+        capsule.keep(run, folder, "adapter", "best")
+    with pytest.raises(ModelUnsupported, match="does not fit this model"):
+        adapter_geometry.run(Config(run_id=(run.id,), **SMALL))
+
+
+def shape_of(rng, *, intruders=0.0, along=1.0, slope=0.0, effective=4.0, layers=8, modules=3, draws=20, **given):
+    grid = (layers, modules)
+    depth = np.linspace(0, 1, layers)
+    return Shape(
+        effective_rank=np.full(grid, effective) * rng.lognormal(0, 0.01, grid),
+        null_effective_rank=8 * rng.lognormal(0, 0.01, (*grid, draws)), intruders=intruders + rng.normal(2, 0.1, grid),
+        null_intruders=rng.normal(2, 0.1, (*grid, draws)), along=along * rng.lognormal(0, 0.05, grid),
+        null_along=rng.lognormal(0, 0.05, (*grid, draws)), strength=np.full(grid, 2.0),
+        norm=2 ** (slope * depth[:, None]) * rng.lognormal(0, 0.01, grid), weight_norm=np.ones(grid), depth=depth, **given)
+
+
+@pytest.mark.parametrize("planted, outcomes", [
+    ({"intruders": 1.0, "along": 1.5, "slope": 1.0, "effective": 4.0},
+     ("supported", "supported", "supported", "supported", "supported")),
+    ({"intruders": -1.0, "along": 0.6, "slope": -1.0, "effective": 12.0},
+     ("refuted", "refuted", "refuted", "supported", "refuted")),
+    ({"effective": 8.0}, ("undecided", "undecided", "undecided", "supported", "undecided"))])
+def test_planted_shapes_are_called_what_they_are(planted, outcomes):
+    stated = hypotheses(layers=8, ranks=[8])
+    found = verdicts(stated, Evidence([shape_of(np.random.default_rng(0), **planted)]))
+    assert tuple(verdict.outcome for verdict in found) == outcomes
+
+
+def test_overlap_and_ranks_are_judged_over_seeds():
+    rng = np.random.default_rng(0)
+    stated = [each for each in hypotheses(layers=8, ranks=[2, 8], seeds=2, pairs=1)
+              if each.name in ("seeds_share_top_direction", "effective_rank_grows_with_rank")]
+    evidence = Evidence(
+        [shape_of(rng, rank=2), shape_of(rng, rank=8)], overlap=rng.uniform(0.4, 0.6, (1, 8, 3)),
+        null_overlap=rng.uniform(0, 0.05, (1, 8, 3, 20)),
+        by_seed={seed: {2: np.full((8, 3), 1.9 + seed / 10), 8: np.full((8, 3), 5.0)} for seed in (0, 1)})
+    overlap, ranks = verdicts(stated, evidence)
+    assert overlap.outcome == "supported" and ranks.outcome == "supported"
+    assert ranks.value == pytest.approx(np.mean([np.log2(5 / low) / 2 for low in (1.9, 2.0)]))
+    alone = verdicts(stated[1:], Evidence([shape_of(rng)], by_seed={}))[0]
+    assert alone.outcome == "undecided" and "no two of the trainings" in alone.detail
+
+
+def test_few_layers_are_asked_nothing_about_modules():
+    assert hypotheses(layers=2, ranks=[8]) == []
+    assert [each.name for each in hypotheses(layers=2, ranks=[8], ablations=[parse("drop:1")], held_out=True)] == [
+        "drop-1_costs_more_than_shrinking"]
+    assert "fewer_directions_than_chance" not in {each.name for each in hypotheses(layers=6, ranks=[1])}
+
+
+def test_differences_of_losses_are_per_token_and_paired():
+    losses = Losses(np.full(30, 4), np.zeros(30), np.zeros(30), {}, {})
+    own = np.random.default_rng(0).uniform(0, 10, 30)
+    found = losses.difference(own + 2.0, own)
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def trained(label, rank, seed, **config):
+    from lab.tracking.capsule import Capsule
+
+    capsule = Capsule(label, "adapter", "best", None, {"lora": {"r": rank}})
+    config = {"steps": 3, "lr": 1, "r": rank, "seed": seed, **config}
+    return attention_trained.Trained(capsule, label, config, "finetune", label)
+
+
+def test_pairs_are_seeds_of_one_recipe_and_the_outermost_ranks_of_different_seeds():
+    runs = [trained(f"{rank} {seed}", rank, seed) for rank in (1, 4, 16) for seed in (0, 1)]
+    found = [(pair.one.label, pair.other.label, pair.kind, pair.same_start) for pair in choose(runs)]
+    assert found == [("1 0", "1 1", "seeds", False), ("4 0", "4 1", "seeds", False), ("16 0", "16 1", "seeds", False),
+                     ("1 0", "16 1", "ranks", False), ("1 1", "16 0", "ranks", False)]
+    assert [pair.same_start for pair in choose([trained("a", 1, 0), trained("b", 4, 0)])] == [True]
+    assert [pair.kind for pair in choose([trained("a", 4, 0), trained("b", 4, 0, lr=2)])] == ["runs"]
+    assert choose(runs[:1]) == []
+
+
+def test_folders_hold_the_source_s_facts_but_its_loss(tmp_path, ablated, kept):
+    from lab.tracking import capsule
+
+    source = capsule.fetch(kept["scale:0.5"])
+    assert source.manifest["training"] == "ablated" and source.manifest["eval_rows"] == 20
+    assert source.manifest["lora"]["r"] == source.manifest["lora"]["alpha"]
+    assert set(source.manifest["files"]) >= {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"}
+    assert geometry_folders.ADAPTER_FILE in source.manifest["files"] and BASE_TEXT
