@@ -33,8 +33,8 @@ def find_terms(seen: Observed, multipliers: Sequence[float]) -> Found | None:
     """Returns the fewest modules that close the sum, the outermost of those that do alike; None if none do.
 
     Factors come from least squares, so a multiplier need not be known by name; one that the configuration states is taken
-    from there. In low precision fewer modules may seem to suffice, because a small part drowns in rounding: a smaller set
-    is taken only where larger ones are no better.
+    from there. That no element may be off by more than a few roundings of its own keeps a small part from being taken for
+    rounding in low precision.
 
     Args:
         seen: Of the layer.
@@ -46,20 +46,14 @@ def find_terms(seen: Observed, multipliers: Sequence[float]) -> Found | None:
         return Found((), (), Closure(0.0, 0.0))
     columns = torch.stack([seen.outputs[path].double().flatten() for path in paths], 1) if paths else added[:, None] * 0
     gram, right, size = columns.T @ columns, columns.T @ added, float(added @ added)
-    best: list[Found] = []
     for count in range(1, min(_MOST_TERMS, len(paths)) + 1):
         sets = [chosen for chosen in combinations(range(len(paths)), count) if _plausible(gram, right, size, chosen)]
         closing = [found for chosen in sets if (found := _fitted(seen, [paths[i] for i in chosen], gram, right, chosen,
                                                                  multipliers)) is not None]
         if closing:
-            best.append(min(closing, key=lambda found: (sum(path.count(".") for path in found.paths),
-                                                        sum(seen.order[path] for path in found.paths))))
-            if best[-1].closure.ratio <= 1e-6:
-                break
-    if not best:
-        return None
-    least = min(found.closure.ratio for found in best)
-    return next(found for found in best if found.closure.ratio <= 1.5 * least + 1e-6)
+            return min(closing, key=lambda found: (sum(path.count(".") for path in found.paths),
+                                                   sum(seen.order[path] for path in found.paths)))
+    return None
 
 
 def _plausible(gram: torch.Tensor, right: torch.Tensor, size: float, chosen: tuple[int, ...]) -> bool:

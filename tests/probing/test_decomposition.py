@@ -77,7 +77,7 @@ def test_a_faint_part_is_not_lost_in_the_rounding_of_bfloat16():
     assert found.closure.roundings <= 4
 
 
-@pytest.mark.parametrize("rule", [toy.gained, toy.post_norm])
+@pytest.mark.parametrize("rule", [toy.gained, toy.post_norm, toy.feeds_twice])
 def test_what_is_no_sum_of_outputs_is_refused_by_name(rule):
     with pytest.raises(ModelUnsupported, match=r"LlamaForCausalLM: layer 1 \(ToyLayer\) does not add up"):
         parts(toy.sequential, rule)
@@ -133,7 +133,7 @@ def test_factors_near_one_are_told_from_one_in_bfloat16():
     (found,) = parts(toy.nearly_one, dtype=torch.bfloat16)
     (plain,) = parts(toy.sequential, dtype=torch.bfloat16)
     assert [term.factor for term in plain.terms] == [1.0, 1.0]
-    assert found.feed_forward[0].factor == pytest.approx(0.97, abs=0.01)
+    assert found.feed_forward[0].factor == pytest.approx(0.985, abs=0.003)
 
 
 def test_a_long_stream_in_bfloat16_closes_by_its_roundings():
@@ -142,6 +142,8 @@ def test_a_long_stream_in_bfloat16_closes_by_its_roundings():
     pre, attended, fed = (each.bfloat16() for each in (pre, attended, fed))
     reached = Closure(*closure(pre, (attended, fed), (pre + attended) + fed).tolist())
     assert reached.ratio > 0.1 and reached.roundings < 2 and reached.holds
+    lacking = Closure(*closure(pre, (attended, fed), (pre + attended) + fed + 0.1 * pre).tolist())
+    assert not lacking.holds
 
 
 def test_layers_nobody_listed_are_found_if_there_is_one_list_of_them():

@@ -70,9 +70,18 @@ def outcome(kind: str) -> tuple[str, str]:
         found = decompose(model)
     except LabError as error:
         return "refused", str(error)
-    return "closes", "; ".join(dict.fromkeys(
-        " + ".join(term.path if term.factor == 1 else f"{term.factor:g} {term.path}" for term in parts.terms)
+    return "closes", described(found)
+
+
+def described(found) -> str:
+    """What every layer's attention and feed-forward add, equal layers once: `self_attn | mlp`."""
+    return "; ".join(dict.fromkeys(
+        f"{_sum(parts.attention)} | {_sum(parts.feed_forward)}{' (parallel)' if parts.virtual else ''}"
         for parts in found.layers))
+
+
+def _sum(terms):
+    return " + ".join(term.path if term.factor == 1 else f"{term.factor:g} {term.path}" for term in terms) or "nothing"
 
 
 def kinds() -> list[str]:

@@ -37,7 +37,7 @@ def scaled(layer, x):
 
 def nearly_one(layer, x):
     x = x + layer.self_attn(layer.input_norm(x))
-    return x + layer.mlp(layer.mid_norm(x)) * 0.97
+    return x + layer.mlp(layer.mid_norm(x)) * 0.985
 
 
 def two_branches(layer, x):
@@ -78,9 +78,15 @@ def nothing(layer, x):
     return x.clone()
 
 
+def feeds_twice(layer, x):
+    x = x + layer.self_attn(layer.input_norm(x))
+    layer.mlp(x)
+    return x + layer.mlp(layer.mid_norm(x))
+
+
 def faint_feed_forward(layer, x):
     x = x + layer.self_attn(layer.input_norm(x)) * 4
-    return x + layer.mlp(layer.mid_norm(x)) * 0.25
+    return x + layer.mlp(layer.mid_norm(x)) * 0.03
 
 
 def toy(*rules, dtype=torch.float32):
