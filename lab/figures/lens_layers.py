@@ -13,6 +13,7 @@ from lab.figures.residual_lines import by_layer, depth_axis, figure_legend
 from lab.figures.theme import MUTED, color, legend, nothing
 
 _STYLES = ("-", "--", "-.", ":")
+AFTER = "after layer"
 EVEN = "0: answer and foil are even"
 
 
@@ -21,8 +22,8 @@ def lens_by_category(lines: Mapping[str, Mapping[str, Any]], *, intervals: Mappi
     """A figure of a panel a category: what the lens says by place on the stream, a line a model.
 
     Args:
-        lines: Category -> model -> (1 + L,), the embedding first.
-        intervals: Category -> model -> (1 + L, 2).
+        lines: Category -> model -> (L,).
+        intervals: Category -> model -> (L, 2).
         counts: Category -> questions.
         ylabel: What the lens says, with the unit.
         zero: What zero means, written on its line in the first panel; None for no line.
@@ -31,7 +32,7 @@ def lens_by_category(lines: Mapping[str, Mapping[str, Any]], *, intervals: Mappi
     figure, axes = panels(len(lines), columns=3, width=4.3, height=3.2)
     for index, (ax, (category, models)) in enumerate(zip(axes, lines.items(), strict=True)):
         by_layer(models, ax, intervals=(intervals or {}).get(category), ylabel=ylabel if index % 3 == 0 else "",
-                 zero=None if zero is None else zero if index == 0 else "", embedding=True, covers=clusters, keys=False)
+                 zero=None if zero is None else zero if index == 0 else "", xlabel=AFTER, covers=clusters, keys=False)
         ax.set_title(f"{category} ({counts[category]} questions)", loc="left")
     _one_scale(axes)
     figure_legend(figure, axes[0])
@@ -43,18 +44,18 @@ def lens_difference(change: Mapping[str, Any], ax: Axes | None = None, *, interv
     """Tuned minus base of what the lens says, by place on the stream, a line a category with its interval.
 
     Args:
-        change: Category -> (1 + L,).
-        intervals: Category -> (1 + L, 2).
+        change: Category -> (L,).
+        intervals: Category -> (L, 2).
         ylabel: What changed, with the unit.
         covers: What the intervals cover.
     """
     ax = own_axes(ax, width=7.4, height=4.4)
     if not any(np.nan_to_num(as_floats(values)).any() for values in change.values()):
-        depth_axis(ax, max(len(as_floats(values)) for values in change.values()) - 1, embedding=True)
-        ax.set_ylabel(ylabel)
+        depth_axis(ax, max(len(as_floats(values)) for values in change.values()))
+        ax.set(ylabel=ylabel, xlabel=AFTER)
         nothing(ax, "no change: exactly 0 after every layer", keep_x=True)
         return ax
-    return by_layer(change, ax, intervals=intervals, ylabel=ylabel, covers=covers, embedding=True,
+    return by_layer(change, ax, intervals=intervals, ylabel=ylabel, covers=covers, xlabel=AFTER,
                     zero="0: tuned as base")
 
 
@@ -62,7 +63,7 @@ def answers_won(first: Mapping[str, Mapping[str, Any]], layers: int, *, half: bo
     """A figure of a panel a category: share of its questions whose answer has come out on top for good by each layer.
 
     Args:
-        first: Category -> model -> (questions,), the layer after which it has; -1 after the embedding, nan if it never does.
+        first: Category -> model -> (questions,), the layer after which it has; nan if it never does.
         layers: L.
         half: Whether half the depth is marked.
     """
@@ -83,24 +84,25 @@ def lens_error(bits: Mapping[str, Any], bias: Mapping[str, Any], *, intervals: M
     The marginal bias is the divergence of the lens's mean distribution from the model's: what a constant would repair.
 
     Args:
-        bits: Lens -> (1 + L,), Kullback–Leibler divergence of the lens from the model's output, mean over tokens, in bits.
-        bias: Lens -> (1 + L,), of the mean distributions, in bits.
-        intervals: Lens -> (1 + L, 2) of `bits`.
+        bits: Lens -> (L,), Kullback–Leibler divergence of the lens from the model's output, mean over tokens, in bits.
+        bias: Lens -> (L,), of the mean distributions, in bits.
+        intervals: Lens -> (L, 2) of `bits`.
         covers: What the intervals cover.
     """
     figure, (left, right) = panels(2, width=5.4, height=3.8)
-    by_layer(bits, left, intervals=intervals, covers=covers, embedding=True, zero="0: the model's own output",
+    by_layer(bits, left, intervals=intervals, covers=covers, xlabel=AFTER, zero="0: the model's own output",
              ylabel="divergence from the model's output\n(bits per token)")
     left.set_title("how far a lens is from the model's output", loc="left")
-    by_layer(bias, right, embedding=True, zero="0: unbiased", keys=False,
+    by_layer(bias, right, xlabel=AFTER, zero="0: unbiased", keys=False,
              ylabel="divergence of the mean distributions (bits)")
     right.set_title("marginal bias: the part a constant would repair", loc="left")
     return figure
 
 
 def _won(ax: Axes, models: Mapping[str, Any], layers: int, half: bool) -> None:
-    depth_axis(ax, layers, embedding=True)
-    at = np.arange(-1, layers)
+    depth_axis(ax, layers)
+    ax.set_xlabel(AFTER)
+    at = np.arange(layers)
     for index, (name, values) in enumerate(models.items()):
         first = as_floats(values)
         share = np.array([(first <= place).mean() if len(first) else np.nan for place in at])

@@ -19,19 +19,21 @@ _CHARACTERS = 8
 
 
 def lens_positions(share: Any, said: Sequence[Sequence[str]], tokens: Sequence[str], *, answer: str = "",
-                   title: str = "", most: int = MOST) -> Figure:
+                   title: str = "", names: Sequence[str] | None = None, most: int = MOST, first: int = 0) -> Figure:
     """A figure of a cell a layer and token, with the token that the lens puts first, coloured by the share it gives it.
 
     The last layer is on top, as in a stack. Cells that say the answer have a frame. Of long prompts the last tokens are
     shown.
 
     Args:
-        share: (1 + L, T), share of the first token of the lens, the embedding first.
-        said: 1 + L rows of T texts, those tokens.
+        share: (L, T), share of the first token of the lens.
+        said: L rows of T texts, those tokens.
         tokens: T texts of the prompt.
         answer: Text of the answer's first token.
         title: Above the map.
+        names: Of the layers; 0 to L - 1 for None.
         most: Tokens that are shown.
+        first: Tokens of the prompt that stand before `tokens`.
     """
     values = as_floats(share)[:, -most:]
     texts = [list(row)[-most:] for row in said]
@@ -47,10 +49,10 @@ def lens_positions(share: Any, said: Sequence[Sequence[str]], tokens: Sequence[s
                 color="black" if value > 0.55 else "white", parse_math=False)
         if answer and text == answer:
             ax.add_patch(Rectangle((at - 0.47, place - 0.45), 0.94, 0.9, fill=False, edgecolor=color(1), linewidth=1.8))
-    ax.set_yticks(range(places), depth_names(places - 1, embedding=True))
+    ax.set_yticks(range(places), list(names) if names else depth_names(places))
     ax.set_xticks(range(count), [token_label(token, longest=10) for token in shown], rotation=90, fontsize=7.5,
                   fontfamily=FONT, parse_math=False)
-    left_out = len(tokens) - count
+    left_out = first + len(tokens) - count
     ax.set(xlabel="token read" + (f" (the first {left_out} are left out)" if left_out else ""), ylabel="after layer")
     frame = f"; framed: the answer {token_label(answer)!r}" if answer else ""
     ax.set_title(f"{title}{frame}", loc="left", parse_math=False)

@@ -22,7 +22,7 @@ _WIDE = 20.0  # ratio from which sizes are drawn on a logarithmic axis
 
 def by_layer(lines: Mapping[str, Any], ax: Axes | None = None, *, ylabel: str, intervals: Mapping[str, Any] | None = None,
              covers: str = "", looks: Mapping[str, tuple[str, str, str]] | None = None, embedding: bool = False,
-             zero: str | None = None, sizes: bool = False, keys: bool = True) -> Axes:
+             zero: str | None = None, sizes: bool = False, keys: bool = True, xlabel: str = "") -> Axes:
     """Values by layer as lines, each with its 95 % interval as a band.
 
     Args:
@@ -35,13 +35,14 @@ def by_layer(lines: Mapping[str, Any], ax: Axes | None = None, *, ylabel: str, i
         zero: What zero means, written on a line there; a line without words for an empty text, none for None.
         sizes: Whether values are never negative: the axis then starts at zero, or is logarithmic where they span much.
         keys: Whether there is a legend.
+        xlabel: Instead of `layer`, or `after layer` with the embedding.
     """
     ax = own_axes(ax)
     drawn = {name: as_floats(values) for name, values in lines.items()}
     ends = {name: as_floats(values) for name, values in (intervals or {}).items() if name in drawn}
     places = max(len(values) for values in drawn.values())
     depth_axis(ax, places - embedding, embedding=embedding)
-    ax.set_ylabel(ylabel)
+    ax.set(ylabel=ylabel, xlabel=xlabel or ax.get_xlabel())
     if not any(np.isfinite(values).any() for values in drawn.values()):
         nothing(ax, "nothing was measured", keep_x=True)
         return ax

@@ -1,0 +1,123 @@
+"""Means over questions with intervals over whole clusters of them: questions about one entity or of one template."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lab.data.questions import Question
+from lab.evaluation.intervals import Estimate
+
+RESAMPLES = 2000
+FEWEST = 5  # clusters; a bootstrap over fewer says nothing
+ENTITY, TEMPLATE, QUESTION, AUTO = "entity", "template", "question", "auto"
+_ENOUGH = 8  # templates from which they are resampled unless something else is asked for
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which questions are resampled together.
+
+    Attributes:
+        of: [N], number of each question's cluster.
+        covers: What an interval covers, for verdicts and legends.
+    """
+
+    of: np.ndarray
+    covers: str
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(np.unique(self.of))
+
+
+def clusters(questions: Sequence[Question], how: str) -> Clusters:
+    """Returns the clusters of questions.
+
+    Args:
+        questions: In their order.
+        how: `template`: those of one template. `entity`: those that share an entity, directly or through others, or that
+            exchange answers, so that neither's foil is a free choice. `question`: each its own. `auto`: templates where
+            there are at least 8, else entities.
+    """
+    templates = [f"{question.category} {question.template}" for question in questions]
+    if how == AUTO:
+        how = TEMPLATE if len(set(templates)) >= _ENOUGH else ENTITY
+    if how == QUESTION:
+        of = np.arange(len(questions))
+    elif how == TEMPLATE:
+        of = np.unique(templates, return_inverse=True)[1]
+    else:
+        of = _hanging_together(questions)
+    count = len(np.unique(of))
+    words = {TEMPLATE: "whole templates", ENTITY: "whole entities", QUESTION: "questions"}[how]
+    return Clusters(of, f"{words} (n={count})")
+
+
+def over_clusters(values: np.ndarray, grouped: Clusters, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the mean over questions and the ends of its 95 % interval, whole clusters resampled with replacement.
+
+    The same resamples for every position, so that paired quantities stay paired. A position that no question defines is nan;
+    with fewer than 5 clusters there is no interval.
+
+    Args:
+        values: [N, …], nan where a question leaves it undefined.
+        grouped: Of the N questions.
+        seed: Of the resampling.
+    """
+    flat = values.reshape(len(values), -1)
+    numbers, inverse = np.unique(grouped.of, return_inverse=True)
+    defined = np.isfinite(flat)
+    sums, counts = (np.zeros((len(numbers), flat.shape[1])) for _ in range(2))
+    np.add.at(sums, inverse, np.where(defined, flat, 0.0))
+    np.add.at(counts, inverse, defined.astype(float))
+    low, high = np.full((2, flat.shape[1]), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums.sum(0) / counts.sum(0)
+        some = (counts > 0).sum(0) >= FEWEST
+        if some.any():
+            drawn = np.random.default_rng(seed).multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), RESAMPLES)
+            found = (drawn @ sums[:, some]) / (drawn @ counts[:, some])
+            low[some], high[some] = np.nanpercentile(found, [2.5, 97.5], axis=0)
+    shape = values.shape[1:]
+    return mean.reshape(shape), low.reshape(shape), high.reshape(shape)
+
+
+def ends(values: np.ndarray, grouped: Clusters) -> np.ndarray:
+    """Returns lower and upper end of `over_clusters` […, 2], as figures take them."""
+    _, low, high = over_clusters(values, grouped)
+    return np.stack([low, high], -1)
+
+
+def estimate(values: np.ndarray, grouped: Clusters) -> Estimate | None:
+    """Returns the mean of one number a question with its interval; None where fewer than 5 clusters define it.
+
+    Args:
+        values: [N], nan where undefined.
+        grouped: Of the N questions.
+    """
+    mean, low, high = over_clusters(values, grouped)
+    if not np.isfinite([mean, low, high]).all():
+        return None
+    there = np.isfinite(values)
+    left = f", {len(np.unique(grouped.of[there]))} of them with values" if not there.all() else ""
+    return Estimate(float(mean), float(low), float(high), grouped.covers + left)
+
+
+def _hanging_together(questions: Sequence[Question]) -> np.ndarray:
+    """[N], number of the set that a question hangs together with by an entity, or by exchanged answers and foils."""
+    parent = list(range(len(questions)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    holders: dict[tuple, int] = {}
+    for i, question in enumerate(questions):
+        alike = question.category, question.template, len(question.input_ids)
+        exchanged = (*alike, *sorted((question.answer, question.foil)))
+        for key in [*((question.category, "entity", entity) for entity in question.entities), exchanged]:
+            parent[root(i)] = root(holders.setdefault(key, i))
+    return np.unique([root(i) for i in range(len(questions))], return_inverse=True)[1]
