@@ -47,6 +47,7 @@ def overlap_curves(values: Mapping[str, Any], null: Mapping[str, Any], names: Ma
         labels: Of the pairs.
     """
     figure, axes = panels(len(values), width=4.8, height=3.3)
+    top = min(1.02, 1.25 * max(np.nanmax(as_floats(each)) for kind in values for each in (values[kind], null[kind])))
     for ax, (kind, each) in zip(axes, values.items(), strict=True):
         lines, drawn = as_floats(each), as_floats(null[kind])
         index = np.arange(1, lines.shape[1] + 1)
@@ -55,7 +56,7 @@ def overlap_curves(values: Mapping[str, Any], null: Mapping[str, Any], names: Ma
         ax.plot(index, drawn.mean(0), color=MUTED, linestyle="--", linewidth=1, marker="_" if len(index) == 1 else "")
         for number, (line, label) in enumerate(zip(lines, labels, strict=True)):
             ax.plot(index, line, color=color(number), marker="o", markersize=4, label=label)
-        ax.set(xlabel="first i directions", ylabel="φ(i, i), mean over modules", ylim=(0, 1.02))
+        ax.set(xlabel="first i directions", ylabel="φ(i, i), mean over modules", ylim=(0, top))
         ax.set_xticks(index[::max(1, len(index) // 8)])
         ax.set_title(names[kind], loc="left")
     legend(axes[0], least=1)

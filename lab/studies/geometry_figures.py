@@ -116,7 +116,7 @@ def draw_ranks(run: Run, rows: Sequence[dict[str, Any]], found: Sequence[Measure
     panels = [("directions used", "effective rank", "effective rank of random factors", "effective rank"),
               ("size", "‖Δ‖ / ‖W‖ (%)", None, "‖Δ‖ / ‖W‖ (%)"),
               ("intruder dimensions", "intruders per module", "intruders of random directions", "intruders per module"),
-              ("amplification", "amplification factor", None, "‖Δ‖ / ‖PᵀWQ‖")]
+              ("amplification", "amplification factor", "of random directions", "‖Δ‖ / ‖PᵀWQ‖")]
     arrays = {name: np.array([row[name] for row in rows]) for _, own, null, _ in panels for name in (own, null) if name}
     shown = [(title, arrays[own], None if null is None else arrays[null], label) for title, own, null, label in panels]
     run.figure("by_rank", by_rank(ranks, shown), {"ranks": ranks, **{
@@ -124,25 +124,31 @@ def draw_ranks(run: Run, rows: Sequence[dict[str, Any]], found: Sequence[Measure
 
 
 def draw_overlaps(run: Run, found: Sequence[Overlaps]) -> None:
-    """Draws how far subspaces overlap: pair by pair as maps, and all pairs of a kind along the diagonal."""
+    """Draws how far subspaces overlap: of a kind's largest ranks as maps, and of all its pairs along the diagonal."""
     for kind in dict.fromkeys(one.pair.kind for one in found):
         alike = [one for one in found if one.pair.kind == kind]
-        first = alike[0]
-        maps_of = {frame: _over_modules(each) for frame, each in first.values.items()}
-        chance = {frame: float(_over_modules(each)[0, 0]) for frame, each in first.expected.items()}
-        run.figure(f"overlap_{kind}", overlap_maps(maps_of, chance, FRAMES, one=first.pair.one.label,
-                                                   other=first.pair.other.label), {
-            **first.values, **{f"expected_{frame}": each for frame, each in first.expected.items()},
-            "modules": np.array(first.roles)})
-        least = min(min(each.values["B"].shape[2:]) for each in alike)
-        lines = {frame: np.array([_diagonal(_over_modules(one.values[frame]))[:least] for one in alike]) for frame in FRAMES}
-        null = {frame: np.array([_diagonal(each)[:least] for each in _over_modules(first.null[frame])]) for frame in FRAMES}
+        largest = max(alike, key=lambda one: (one.pair.one.rank or 0, one.pair.other.rank or 0))
+        pair, chance = largest.pair, {frame: float(_over_modules(each)[0, 0]) for frame, each in largest.expected.items()}
+        of_modules = {frame: _over_modules(each) for frame, each in largest.values.items()}
+        if max(each.size for each in of_modules.values()) > 1:
+            figure = overlap_maps(of_modules, chance, FRAMES, one=pair.one.label, other=pair.other.label)
+            run.figure(f"overlap_{kind}", figure, {
+                **largest.values, **{f"expected_{frame}": each for frame, each in largest.expected.items()},
+                "modules": np.array(largest.roles)})
+        lines = {frame: _lines([_diagonal(_over_modules(one.values[frame])) for one in alike]) for frame in FRAMES}
+        null = {frame: _diagonal(_over_modules(largest.null[frame]))[:, :lines[frame].shape[1]] for frame in FRAMES}
         run.figure(f"overlap_{kind}_by_depth", overlap_curves(lines, null, FRAMES, [one.pair.label for one in alike]), {
             **lines, **{f"null_{frame}": each for frame, each in null.items()}})
-        shown = [Map(_first(frame, first), f"{name}: φ(1, 1), by chance {chance[frame]:.3f}", "φ(1, 1)", "{:.2f}",
+        first = {frame: largest.values[frame][..., 0, 0] for frame in FRAMES}
+        shown = [Map(first[frame], f"{name} (by chance {chance[frame]:.3f})", f"φ(1, 1), {pair.label}", "{:.2f}",
                      norm=span(np.array([0.0, 1.0]))) for frame, name in FRAMES.items()]
-        run.figure(f"overlap_{kind}_by_module", maps(shown, first.roles), {
-            frame: _first(frame, first) for frame in FRAMES})
+        run.figure(f"overlap_{kind}_by_module", maps(shown, largest.roles), {**first, "modules": np.array(largest.roles)})
+
+
+def _lines(each: Sequence[np.ndarray]) -> np.ndarray:
+    """[pairs, R], with nan where a pair has fewer directions."""
+    most = max(len(line) for line in each)
+    return np.array([np.pad(line, (0, most - len(line)), constant_values=np.nan) for line in each])
 
 
 def draw_ablations(run: Run, found: Ablated) -> None:
@@ -162,10 +168,6 @@ def draw_ablations(run: Run, found: Ablated) -> None:
 
 def _ends(found: Any) -> tuple[float, float, float]:
     return found.value, found.low, found.high
-
-
-def _first(frame: str, found: Overlaps) -> np.ndarray:
-    return found.values[frame][..., 0, 0]
 
 
 def _diagonal(values: np.ndarray) -> np.ndarray:

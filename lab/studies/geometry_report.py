@@ -34,7 +34,7 @@ def limits(found: Sequence[Measured], overlaps: Sequence[Overlaps], ablated: boo
 
 
 def summary_row(found: Measured, epsilon: float) -> dict[str, Any]:
-    """Returns one training's row, means over its modules."""
+    """Returns one training's row, means over its modules; geometric ones of the amplification."""
     at = np.array([epsilon])
     rows = list(found.modules.values())
     null_name = "effective rank of a Gaussian matrix" if found.dense else "effective rank of random factors"
@@ -50,8 +50,8 @@ def summary_row(found: Measured, epsilon: float) -> dict[str, Any]:
         "intruders of random directions": _mean(found.null_intruders(at)),
         "energy of intruders (share)": _mean(found.energy(at)),
         "energy of random ones (share)": _mean(found.null_energy(at)),
-        "amplification factor": _mean([one.strength / one.along for one in rows if one.norm]),
-        "of random directions": _mean([one.strength / one.null_along.mean() for one in rows if one.norm])}
+        "amplification factor": _typical([one.strength / one.along for one in rows if one.norm]),
+        "of random directions": _typical([one.strength / one.null_along for one in rows if one.norm])}
 
 
 def metrics(row: Mapping[str, Any], overlaps: Sequence[Overlaps]) -> dict[str, float]:
@@ -139,6 +139,12 @@ def _mean(values: Any) -> float:
     known = np.asarray(values, dtype=float)
     known = known[np.isfinite(known)]
     return float(known.mean()) if known.size else float("nan")
+
+
+def _typical(values: Any) -> float:
+    """The geometric mean: a ratio to a single random number has no mean that could be estimated."""
+    known = np.asarray(values, dtype=float)
+    return float(np.exp(np.log(known).mean())) if known.size else float("nan")
 
 
 def _band(null: np.ndarray) -> str:
