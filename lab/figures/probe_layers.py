@@ -84,10 +84,8 @@ def difference_by_layer(layers: Sequence[int], lines: Mapping[str, Line], ax: Ax
     ax.axhline(0, color="black", linewidth=1.1, linestyle=":", label=f"0: {zero}", zorder=1)
     _curves(ax, x, lines, covers)
     every = np.concatenate([as_floats(line.values if line.ends is None else line.ends).ravel() for line in lines.values()])
-    most = max(0.05, float(np.nanmax(np.abs(every), initial=0)) * 1.1)
-    low = -most if float(np.nanmin(every, initial=0)) < 0 else -0.15 * most
-    high = most if float(np.nanmax(every, initial=0)) > 0 else 0.15 * most
-    ax.set(ylim=(low, high), ylabel=ylabel)
+    low, high = min(float(np.nanmin(every)), -0.05), max(float(np.nanmax(every)), 0.05)  # zero is always seen
+    ax.set(ylim=(low - 0.08 * (high - low), high + 0.08 * (high - low)), ylabel=ylabel)
     ax.set_title(title, loc="left")
     if least <= len(lines):
         legend(ax)

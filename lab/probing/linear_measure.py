@@ -97,7 +97,7 @@ def disjoint_part(task: Labelled, *, seed: int) -> Part:
         DataError: See `disjoint_types`; or too little is left to fit or to test.
     """
     with _about(task):
-        split = disjoint_types(task.type, task.group, seed=seed)
+        split = disjoint_types(task.type, task.group, task.label, seed=seed)
     return _part(task, split, task.label[None], seed)
 
 

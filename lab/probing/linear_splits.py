@@ -57,15 +57,18 @@ def shared_types(types: np.ndarray, contexts: np.ndarray, *, seed: int, test_sha
     return Split(train, test, contexts)
 
 
-def disjoint_types(types: np.ndarray, groups: np.ndarray, *, seed: int, test_share: float = TEST_SHARE) -> Split:
+def disjoint_types(types: np.ndarray, groups: np.ndarray, labels: np.ndarray, *, seed: int,
+                   test_share: float = TEST_SHARE) -> Split:
     """Returns a split whose test rows have types and groups that training never saw.
 
-    What hangs together by a type or a group goes to one side whole. Where nearly everything hangs together, as tokens of
-    few types that occur in all texts, types and groups are drawn apart, and rows with one of each side are in neither part.
+    What hangs together by a type or a group goes to one side whole, of each class about the same share. Where nearly
+    everything hangs together, as tokens of few types that occur in all texts, types and groups are drawn apart, and rows
+    with one of each side are in neither part.
 
     Args:
         types: [N].
         groups: [N].
+        labels: [N].
         seed: Of which are tested.
         test_share: Of the rows, about.
 
@@ -79,7 +82,7 @@ def disjoint_types(types: np.ndarray, groups: np.ndarray, *, seed: int, test_sha
     units = together(types, groups)
     sizes = np.bincount(units)
     if len(sizes) >= _LEAST_UNITS and sizes.max() <= (1 - test_share) * len(units):
-        tested = _drawn(units, test_share, seed, most=len(sizes) - 2)
+        tested = _drawn(units, test_share, seed, most=len(sizes) - 2, labels=labels)
         return Split(np.flatnonzero(~tested), np.flatnonzero(tested), units)
     by_type, by_group = _drawn(types, _APART, seed), _drawn(groups, _APART, seed + 1)
     split = Split(np.flatnonzero(~by_type & ~by_group), np.flatnonzero(by_type & by_group), groups)
@@ -124,10 +127,22 @@ def folds(units: np.ndarray, *, seed: int, count: int = FOLDS) -> np.ndarray:
     return part[inverse]
 
 
-def _drawn(units: np.ndarray, share: float, seed: int, most: int | None = None) -> np.ndarray:
-    """[N], true for the rows of randomly drawn whole units that make up about a share of all rows, one unit at least."""
+def _drawn(units: np.ndarray, share: float, seed: int, most: int | None = None, labels: np.ndarray | None = None
+           ) -> np.ndarray:
+    """[N], true for the rows of randomly drawn whole units that make up about a share of all rows, one unit at least.
+
+    With labels, units of each class (the most frequent of a unit) are drawn in their turn.
+    """
     _, inverse, sizes = np.unique(units, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(sizes))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(sizes))
+    if labels is not None:
+        own = np.array([np.bincount(labels[inverse == unit]).argmax() for unit in order])
+        turn = np.empty(len(order))
+        for one in np.unique(own):
+            mine = np.flatnonzero(own == one)
+            turn[mine] = (np.arange(len(mine)) + rng.random()) / len(mine)
+        order = order[np.argsort(turn, kind="stable")]
     before = np.cumsum(sizes[order]) - sizes[order]
     number = int((before + sizes[order] / 2 <= share * len(units)).sum())
     number = min(max(1, number), len(sizes) - 1 if most is None else most)

@@ -155,9 +155,9 @@ def sections(found: Sequence[Found], asked: Sequence[Asked]) -> list[tuple[str, 
     kept = [{name: row[name] for name in told} for row in tasks(asked)]
     words = ("The main table shows each task where cross-validation within training gained most. `accuracy, types never "
              "seen` is to be held against `permuted labels` (the middle 95 % of accuracies when labels change places "
-             "between groups), `most frequent`, `cues` (position, form of words and token alone, where the label follows from "
-             "them) and `untrained` (the same network with first weights, at its own best place). `accuracy, types seen` is to be "
-             "held against `control`, fixed random labels of the same types: their difference is the selectivity "
+             "between groups), `most frequent`, `cues` (position, form of words and token alone, where the label follows "
+             "from them) and `untrained` (the same network with first weights, at its own best place). `accuracy, types "
+             "seen` is to be held against `control`, fixed random labels of the same types: their difference is the selectivity "
              "(Hewitt and Liang, 2019).")
     return [("How to read it", words), ("Tasks", table(kept))]
 

@@ -12,16 +12,16 @@ from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Fou
 from lab.studies.rules import exceeds, undecided
 from lab.tracking.hypotheses import Hypothesis, Verdict
 
-UNIT = "share of rows"
+UNIT = "share"
 KEPT, STAYED = -0.02, -0.05
-BY_CHANCE = "0: no more than permuted labels or cues give"
+BY_CHANCE = "0: the upper end of permuted labels, or cues"
 NO_MORE = "0: no more than in the embedding"
 AS_BEFORE = "0: as in the base"
 AS_WIRED = "0: as in the untrained network"
 MIDDLE, KEEPS, DIRECTIONS, TRAINING = ("attribute_more_readable_in_middle_layers", "training_keeps_what_is_readable",
                                        "directions_stay", "training_makes_readable")
-_CHOSEN = "the place chosen within training"
-_DECIDES = "supported if its 95 % interval lies above 0, refuted if below"
+_CHOSEN = "the place that training chose"
+_DECIDES = "supported if its interval lies above 0, refuted if below"
 
 
 def hypotheses(asked: Sequence[Asked], *, tuned: bool, untrained: bool) -> list[Hypothesis]:
@@ -35,8 +35,7 @@ def hypotheses(asked: Sequence[Asked], *, tuned: bool, untrained: bool) -> list[
     apart = [one for one in asked if one.disjoint is not None]
     stated = [Hypothesis(
         readable(one.task.name), f"{one.task.name} is linearly readable before the last layer.",
-        f"accuracy at {_CHOSEN} before the last layer, minus the larger of the permutation band's upper end and the cues' "
-        f"accuracy: {_DECIDES}", BY_CHANCE) for one in apart]
+        f"accuracy at {_CHOSEN}, minus the larger of band and cues: {_DECIDES}", BY_CHANCE) for one in apart]
     if _at_name(apart):
         stated.append(Hypothesis(
             MIDDLE, "An attribute is more readable at the name's last token in middle layers than in the embedding.",
@@ -47,10 +46,11 @@ def hypotheses(asked: Sequence[Asked], *, tuned: bool, untrained: bool) -> list[
             f"accuracy minus that in the untrained network, each at {_CHOSEN}, mean over tasks: {_DECIDES}", AS_WIRED))
     if tuned and apart:
         stated += [
-            Hypothesis(KEEPS, "Fine-tuning does not reduce what is readable.",
+            Hypothesis(KEEPS, f"Fine-tuning takes away less than {-KEPT:g} of what is readable, on average.",
                        "accuracy, tuned minus base, mean over all places and tasks: "
                        + _DECIDES.replace("0,", f"{KEPT:g},"), AS_BEFORE),
-            Hypothesis(DIRECTIONS, "What is readable stays where it was: the base's probes read the tuned model.",
+            Hypothesis(DIRECTIONS, f"What is readable stays where it was: the base's probes lose less than {-STAYED:g} on the tuned "
+                       "model.",
                        "accuracy of the base's probes, on the tuned model minus on the base, mean over places and tasks: "
                        + _DECIDES.replace("0,", f"{STAYED:g},"), AS_BEFORE)]
     return stated
@@ -75,13 +75,12 @@ def _readable(found: Found) -> Verdict:
     part, told, null = _part(found), found.disjoint[BASE], found.nulls[BASE]
     at = found.best(BASE, found.early())
     cues = found.cues.get("disjoint")
-    above = "permutations"
     bar = np.full(part.tested.shape[1], null.high[at])
     if cues is not None and cues.hits.mean() > null.high[at]:
-        above, bar = "cues", cues.hits[0]
+        bar = cues.hits[0]
     of_cues = "" if cues is None else f"cues {cues.hits.mean():.2f}, "
-    detail = (f"{found.places[at]}: accuracy {told.hits[at].mean():.2f}, band to {null.high[at]:.2f}, {of_cues}held to the "
-              f"{above}; p {null.p[at]:.3g}, adjusted for {len(found.places)} places {null.adjusted_p[at]:.3g}")
+    detail = (f"{found.places[at]}: accuracy {told.hits[at].mean():.2f}, band to {null.high[at]:.2f}, {of_cues}p "
+              f"{null.p[at]:.3g}, for {len(found.places)} places {null.adjusted_p[at]:.3g}")
     return exceeds(readable(found.name), _over([(told.hits[at] - bar, part)]), threshold=0, unit=UNIT, null=BY_CHANCE,
                    detail=detail)
 
@@ -132,7 +131,7 @@ def _by_task(found: Sequence[Found], rows: Sequence[tuple[np.ndarray, Part]]) ->
 def _over(rows: Sequence[tuple[np.ndarray, Part]]) -> Estimate:
     """The mean over tasks of mean scores [n], groups of each task resampled."""
     groups = sum(len(np.unique(part.groups)) for _, part in rows)
-    covers = f"groups of test rows (n={groups}{f' in {len(rows)} tasks' if len(rows) > 1 else ''}), one split"
+    covers = f"tested groups (n={groups}{f' in {len(rows)} tasks' if len(rows) > 1 else ''}), one split"
     if len(rows) == 1:
         one: Interval = interval(rows[0][0], resampled(rows[0][1].groups))
         return Estimate(float(one.value), float(one.low), float(one.high), covers)

@@ -27,7 +27,7 @@ def rows(width: int, planted: float, *, own: float = 1.0, noise: float = 0.5) ->
 
 
 def generalised(features: torch.Tensor, labels: np.ndarray, seed: int = 0):
-    split = disjoint_types(TYPES, TYPES, seed=seed)
+    split = disjoint_types(TYPES, TYPES, labels, seed=seed)
     probes = fit(features[:, split.train], labels[None, split.train], 2, folds(split.units[split.train], seed=seed))
     said = probes.log_probabilities(features[:, split.test])[:, 0]
     return said, labels[split.test], TYPES[split.test], probes
