@@ -10,7 +10,6 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from lab.figures.arrays import as_floats
-from lab.figures.heat import heat_map
 from lab.figures.layout import grid
 from lab.figures.theme import SEQUENTIAL, nothing
 
@@ -80,17 +79,3 @@ def _by_layer(ax: Axes, spectra: np.ndarray, tints: Any, top: float) -> None:
 def _size(ax: Axes, spectra: np.ndarray, top: float) -> None:
     """One scale for all panels, from zero, so that sizes compare between modules."""
     ax.set_ylim(0, top * 1.06)
-
-
-def effective_rank(ranks: Any, modules: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Heat map of the effective rank of every module's update.
-
-    Args:
-        ranks: (L, modules).
-        modules: Names of the roles.
-    """
-    ranks = as_floats(ranks)
-    ax = heat_map(ranks, [str(layer) for layer in range(len(ranks))], modules, ax, label="effective rank",
-                  ylabel="layer", written="{:.1f}")
-    ax.set_title("effective rank", loc="left")
-    return ax

@@ -15,8 +15,8 @@ from lab.adapters.spectra import as_grid
 from lab.adapters.update import exact
 from lab.studies.attention_trained import Trained, recipe
 
-FRAMES = {"reads": "right directions of B·A (read)", "writes": "left directions of B·A (written)", "A": "right directions of A",
-          "B": "left directions of B"}
+FRAMES = {"reads": "right directions of B·A (read)", "writes": "left directions of B·A (written)",
+          "A": "right directions of A", "B": "left directions of B"}
 MOST = 6
 
 

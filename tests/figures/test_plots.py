@@ -11,7 +11,7 @@ from lab.figures.heat import heat_map
 from lab.figures.layout import panels
 from lab.figures.ranks import learned_bits_by_rank, loss_by_rank
 from lab.figures.rates import rate_curve, rate_rank
-from lab.figures.spectra import effective_rank, singular_values
+from lab.figures.spectra import singular_values
 from lab.figures.training import accuracy_by_category, loss_curve, series, training_panel
 
 NAN = float("nan")
@@ -141,7 +141,8 @@ def test_spectra_have_one_panel_for_every_module_at_any_depth(layers, rank):
 def test_cells_carry_numbers_while_they_are_few():
     few = heat_map([[1.0, NAN], [2.0, 3.0]], ["a", "b"], ["c", "d"], label="loss (nats/token)", missing="diverged")
     assert texts(few) == ["1", "diverged", "2", "3"]
-    assert texts(effective_rank(np.ones((28, 7)), [f"m{i}" for i in range(7)])) == []
+    many = heat_map(np.ones((28, 7)), [str(i) for i in range(28)], [f"m{i}" for i in range(7)], label="effective rank")
+    assert texts(many) == []
 
 
 def test_the_best_rate_of_every_rank_is_framed():
