@@ -135,7 +135,7 @@ def lead(probe: np.ndarray, lens: np.ndarray, threshold: float, items: np.ndarra
         OptionError: The two are not of the same prompts and layers, or the threshold is no share.
     """
     if probe.shape != lens.shape or not probe.size:
-        raise OptionError(f"a probe of {probe.shape} and a lens of {lens.shape}: both have to be [prompts, layers] of the same")
+        raise OptionError(f"a probe of {probe.shape} and a lens of {lens.shape}: both have to be [prompts, layers], alike")
     if not 0 < threshold <= 1:
         raise OptionError(f"threshold={threshold}: allowed is a share above 0 and up to 1")
     taken = np.arange(len(probe)) if items is None else items
