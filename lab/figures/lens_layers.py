@@ -90,12 +90,13 @@ def lens_error(bits: Mapping[str, Any], bias: Mapping[str, Any], *, intervals: M
         covers: What the intervals cover.
     """
     figure, (left, right) = panels(2, width=5.4, height=3.8)
-    by_layer(bits, left, intervals=intervals, covers=covers, xlabel=AFTER, zero="0: the model's own output",
+    by_layer(bits, left, intervals=intervals, covers=covers, xlabel=AFTER, zero="", keys=False,
              ylabel="divergence from the model's output\n(bits per token)")
     left.set_title("how far a lens is from the model's output", loc="left")
-    by_layer(bias, right, xlabel=AFTER, zero="0: unbiased", keys=False,
+    by_layer(bias, right, xlabel=AFTER, zero="", keys=False,
              ylabel="divergence of the mean distributions (bits)")
     right.set_title("marginal bias: the part a constant would repair", loc="left")
+    figure_legend(figure, left)
     return figure
 
 

@@ -50,6 +50,8 @@ def model_maps(maps: Mapping[str, Any], rows: Sequence[str], columns: Sequence[s
         heat_map(each, rows, columns, ax, label=f"{label}:\n{DIFFERENCE}" if apart else label, xlabel=xlabel, ylabel=ylabel,
                  cmap=DIVERGING if apart or signed else SEQUENTIAL, norm=_norm(each, shared, apart), written=written,
                  marks=last)
+        for text in ax.texts:  # rounding leaves a sign on nothing
+            text.set_text("0" if text.get_text().strip("-0.") == "" else text.get_text().replace("-", "−"))
         _thin(ax.set_xticks, columns)
         _thin(ax.set_yticks, rows)
         same = ": exactly 0 everywhere" if apart and not np.nan_to_num(each).any() else ""

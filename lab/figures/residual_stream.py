@@ -36,9 +36,11 @@ def stream_norms(norms: Mapping[str, Any], ax: Axes | None = None, *, intervals:
         lines[f"{name}: {FIRST}"], looks[f"{name}: {FIRST}"] = values, (color(index), ":", "")
     if untrained is not None:
         lines[UNTRAINED], looks[UNTRAINED] = untrained, NULL
-    by_layer(lines, ax, intervals=intervals, covers=covers, looks=looks, embedding=True, sizes=True,
+    by_layer(lines, ax, intervals=intervals, covers=covers, looks=looks, embedding=True, sizes=True, keys=False,
              ylabel="length of the residual stream\n(root mean square over width)")
     ax.set_title("length of the stream", loc="left")
+    assert isinstance(ax.figure, Figure)
+    figure_legend(ax.figure, ax, columns=3 if len(norms) > 1 else 2)
     return ax
 
 

@@ -11,8 +11,8 @@ LIMITS = [
     "A contribution to the logit difference is direct: what a block writes for later blocks to read counts as theirs, and "
     "norm scales are held still. No part says what would happen without its block; patching does.",
     "A long contribution is not an important one: what one block writes another may erase.",
-    "A lens reads every layer in the last layer's words: a layer may know the answer in a form of its own. A probe is fitted "
-    "to its layer, on few rows, and finds what no later layer need read.",
+    "A lens reads every layer in the last layer's words: a layer may know the answer in a form of its own. A probe is "
+    "fitted to its layer, on few rows, and finds what no later layer need read.",
     "Attribution and lens are about the answer's first token beside one foil; another foil gives other numbers.",
     "The untrained network is one draw of first weights.",
 ]
@@ -40,11 +40,9 @@ class Config:
                            choices=("auto", "template", "entity", "question"))
     lens: str = option("logit", "logit, or tuned: an affine map for each layer is trained as well",
                        choices=("logit", "tuned"))
-    steps: int = option(300, "optimiser steps of the tuned lens", minimum=1)
+    steps: int = option(240, "optimiser steps of the tuned lens", minimum=1)
     texts: tuple[str, ...] = option(("auto",), "texts that the tuned lens is trained on: auto (world or, for other models, "
                                                "english), or world, one of its categories, english, files, datasets")
-    site: str = option("post_ffn", "what is compared between layers and between tokens: pre_attn, delta_attn, post_attn, "
-                                   "delta_ffn or post_ffn")
     readable: str = option("auto", "attribute of people whose linear probe is held against the lens: auto (home, for models "
                                    "that know the micro-world), none, or its name; with run_id it is asked of the base")
     threshold: float = option(0.5, "accuracy from which on probe and lens count as reading that attribute", above=0,

@@ -18,7 +18,7 @@ from lab.studies.probing_questions import of_category
 from lab.tracking.run import Run
 
 _NATS = "logit difference (nats)"
-_ENTITIES = "whole entities"
+_ENTITIES = "whole entities or pairs"
 _READ = (("difference", "logit of answer − foil (nats)", EVEN), ("answer", "log-probability of the answer (nats)", None),
          ("divergence", "from the model's output (bits)", "0: the model's own"))  # of a lens: name, axis, what zero means
 LENSES = {"logit": "lens", "tuned": "tuned_lens"}  # which lens: its values in Measured, and what its figures begin with

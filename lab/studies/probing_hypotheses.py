@@ -50,7 +50,8 @@ _STATED = {hypothesis.name: hypothesis for hypothesis in (
         "share of layers run when the lens puts the answer first for good, of questions the model answers: supported if "
         f"{_ENDS} above {HALF}, refuted if below", "0.5: half depth"),
     Hypothesis(
-        "training_raised_the_answer", "On the run's held-out rows (else all questions) training raised the answer above its foil.",
+        "training_raised_the_answer", "On the run's held-out rows (else all questions) training raised the answer above "
+        "its foil.",
         f"logit difference, tuned minus base: {_ABOVE_0}", NOTHING),
     Hypothesis(
         "training_wrote_through_feed_forward", "Training changed that difference through feed-forward more than through "

@@ -10,7 +10,7 @@ from lab.evaluation.intervals import Estimate
 
 RESAMPLES = 2000
 FEWEST = 5  # clusters; a bootstrap over fewer says nothing
-ENTITY, TEMPLATE, QUESTION, AUTO = "entity", "template", "question", "auto"
+ENTITY, TEMPLATE, PAIR, QUESTION, AUTO = "entity", "template", "pair", "question", "auto"
 _ENOUGH = 8  # templates from which they are resampled unless something else is asked for
 
 
@@ -37,7 +37,8 @@ def clusters(questions: Sequence[Question], how: str) -> Clusters:
     Args:
         questions: In their order.
         how: `template`: those of one template. `entity`: those that share an entity, directly or through others, or that
-            exchange answers, so that neither's foil is a free choice. `question`: each its own. `auto`: templates where
+            exchange answers, so that neither's foil is a free choice; where that leaves fewer than 5, the latter alone.
+            `question`: each its own. `auto`: templates where
             there are at least 8, else entities.
     """
     templates = [f"{question.category} {question.template}" for question in questions]
@@ -48,9 +49,12 @@ def clusters(questions: Sequence[Question], how: str) -> Clusters:
     elif how == TEMPLATE:
         of = np.unique(templates, return_inverse=True)[1]
     else:
-        of = _hanging_together(questions)
+        of = _hanging_together(questions, [question.entities for question in questions])
+        if len(np.unique(of)) < FEWEST:  # a few names or digits in all of them: only what exchanges answers is one
+            of, how = _hanging_together(questions, [()] * len(questions)), PAIR
     count = len(np.unique(of))
-    words = {TEMPLATE: "whole templates", ENTITY: "whole entities", QUESTION: "questions"}[how]
+    words = {TEMPLATE: "whole templates", ENTITY: "whole entities", PAIR: "pairs that exchange answers",
+             QUESTION: "questions"}[how]
     return Clusters(of, f"{words} (n={count})")
 
 
@@ -104,8 +108,8 @@ def estimate(values: np.ndarray, grouped: Clusters) -> Estimate | None:
     return Estimate(float(mean), float(low), float(high), grouped.covers + left)
 
 
-def _hanging_together(questions: Sequence[Question]) -> np.ndarray:
-    """[N], number of the set that a question hangs together with by an entity, or by exchanged answers and foils."""
+def _hanging_together(questions: Sequence[Question], named: Sequence[Sequence[str]]) -> np.ndarray:
+    """[N], number of the set that a question hangs together with by what is named in it, or by exchanged answers."""
     parent = list(range(len(questions)))
 
     def root(i: int) -> int:
@@ -118,6 +122,6 @@ def _hanging_together(questions: Sequence[Question]) -> np.ndarray:
     for i, question in enumerate(questions):
         alike = question.category, question.template, len(question.input_ids)
         exchanged = (*alike, *sorted((question.answer, question.foil)))
-        for key in [*((question.category, "entity", entity) for entity in question.entities), exchanged]:
+        for key in [*((question.category, "entity", entity) for entity in named[i]), exchanged]:
             parent[root(i)] = root(holders.setdefault(key, i))
     return np.unique([root(i) for i in range(len(questions))], return_inverse=True)[1]

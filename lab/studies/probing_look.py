@@ -1,6 +1,5 @@
 """One model's residual stream, or base and tuned, from loaded models to report."""
 
-import contextlib
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from lab.models.tuned import open_base, open_run, open_several
 from lab.probing.decomposition import decompose
 from lab.probing.final import find_final
 from lab.probing.linear_untrained import untrained as make_untrained
-from lab.probing.sites import check_layers, check_sites
+from lab.probing.sites import check_layers
 from lab.studies import (
     probing_figures,
     probing_questions,
@@ -29,8 +28,11 @@ from lab.studies import (
 )
 from lab.studies.attention_shown import token_range
 from lab.studies.closing import close
+from lab.studies.probing_alike import Similarity, similarities
+from lab.studies.probing_alike import draw as draw_similarities
 from lab.studies.probing_hypotheses import hypotheses
 from lab.studies.probing_intervals import Clusters, clusters
+from lab.studies.probing_lenses import Lenses, without_adapters
 from lab.studies.probing_measure import Measured, measure, measure_norms
 from lab.tracking import capsule
 from lab.tracking.hypotheses import Hypothesis
@@ -82,9 +84,8 @@ def check(config: Any) -> None:
     """Refuses what can be seen before anything is loaded.
 
     Raises:
-        OptionError: A site, attribute or range of tokens is not allowed.
+        OptionError: An attribute or range of tokens is not allowed.
     """
-    check_sites([config.site])
     probing_readable.check_name(config.readable)
     token_range(config.tokens)
 
@@ -105,7 +106,9 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
     layers = anatomy.n_layers(opened.model)
     check_layers(config.layers, layers)
     probing_shown.check(config, questions)
-    kind = probing_readable.attribute(config, knows=probing_questions.knows_the_world(opened.base))
+    knows = probing_questions.knows_the_world(opened.base)
+    kind = probing_readable.attribute(config, knows=knows)
+    lenses = Lenses(config, opened.tokenizer, knows=knows) if config.lens == "tuned" else None
     stated = _stated(config, opened, kind, layers)
     run.state(stated, config.predict)
     run.params(probing_report.facts(opened.base, questions))
@@ -113,9 +116,12 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
     grouped = clusters(questions, config.resample)
     chosen = probing_shown.choose(questions, config.shown)
     told = None if kind is None else _readable(opened, kind, config.seed)
-    models, drawn = _measured(opened, config, questions, chosen)
+    models, drawn, alike = _measured(opened, config, questions, chosen, lenses)
+    if lenses is not None:
+        lenses.record(run)
     fresh = _untrained(config, opened.model, questions)
     probing_figures.draw(run, models, questions, grouped, fresh)
+    draw_similarities(run, alike)
     probing_shown.draw(run, config, opened.tokenizer, [questions[i] for i in chosen], drawn)
     probing_report.record(run, models, questions, grouped, fresh)
     verdicts = probing_verdicts.verdicts(_evidence(config, models, questions, grouped, fresh), stated)
@@ -149,27 +155,37 @@ def _stated(config: Any, opened: Opened, kind: str | None, layers: int) -> list[
     return stated + (probing_readable.hypotheses(kind, config.threshold, of_base=opened.kept is not None) if kind else [])
 
 
-def _measured(opened: Opened, config: Any, questions: Sequence[Question], chosen: Sequence[int]
-              ) -> tuple[dict[str, Measured], dict[str, list[probing_shown.Read]]]:
-    """Every model on all questions, and token by token on the chosen ones, by name; a whole tuned model after its base."""
+def _measured(opened: Opened, config: Any, questions: Sequence[Question], chosen: Sequence[int], lenses: Lenses | None
+              ) -> tuple[dict[str, Measured], dict[str, list[probing_shown.Read]], dict[str, Similarity]]:
+    """Every model on all questions, token by token on the chosen ones, and its similarities; all by name.
+
+    A whole tuned model comes after its base.
+    """
     models: dict[str, Measured] = {}
     drawn: dict[str, list[probing_shown.Read]] = {}
+    alike: dict[str, Similarity] = {}
     shown = [questions[i] for i in chosen]
     for name in opened.names if opened.whole else [""]:
         if name == TUNED:
             opened.exchange(config)
         parts, final = decompose(opened.model), find_final(opened.model)
         names = [name] if name else opened.names
-        models |= dict(zip(names, measure(opened.model, questions, parts, final, adapters=opened.adapters), strict=True))
+        if lenses is not None:
+            with without_adapters(opened.model, opened.adapters) as first:
+                lenses.fit(names[0], first, parts, final)
+            for own in names[1:]:
+                lenses.fit(own, opened.model, parts, final)
+        alike |= dict(zip(names, similarities(opened.model, questions, parts, opened.adapters), strict=True))
+        models |= dict(zip(names, measure(opened.model, questions, parts, final, adapters=opened.adapters,
+                                          translate=lenses.base if lenses else None), strict=True))
         drawn |= dict(zip(names, probing_shown.read(opened.model, shown, parts, final, opened.adapters), strict=True))
-    return models, drawn
+    return models, drawn, alike
 
 
 def _readable(opened: Opened, kind: str, seed: int) -> probing_readable.Readable:
     """Of the base where there are two: a training on something else may have made the tuned model forget what is asked."""
-    with opened.model.disable_adapter() if opened.adapters else contextlib.nullcontext():
-        return probing_readable.measure(opened.model, opened.tokenizer, decompose(opened.model), find_final(opened.model),
-                                        kind, seed=seed)
+    with without_adapters(opened.model, opened.adapters) as model:
+        return probing_readable.measure(model, opened.tokenizer, decompose(model), find_final(model), kind, seed=seed)
 
 
 def _untrained(config: Any, model: Any, questions: Sequence[Question]) -> Measured | None:

@@ -16,6 +16,7 @@ from lab.models.rows import adapter_rows
 from lab.probing.attribution import attribute
 from lab.probing.decomposition import Decomposition
 from lab.probing.final import Final
+from lab.probing.first_layer import lasting
 from lab.probing.logit_lens import logit_lens
 from lab.probing.norms import norms
 from lab.studies.attention_rows import by_length
@@ -87,14 +88,7 @@ class Measured:
     def first_layer(self, *, tuned_lens: bool = False) -> np.ndarray:
         """[N], the layer from which on the lens puts the answer first up to the last one; nan where it never does."""
         rank = (self.tuned_lens if tuned_lens else self.lens)["rank"]
-        return stays_first(rank)
-
-
-def stays_first(rank: np.ndarray) -> np.ndarray:
-    """Returns [N], the first layer from which on the rank [N, L] is 1 up to the last layer; nan where the last is not."""
-    layers = rank.shape[1]
-    run = np.cumprod((rank == 1)[:, ::-1], axis=1).sum(1)
-    return np.where(run > 0, layers - run, np.nan).astype(float)
+        return lasting(rank == 1)
 
 
 def measure(model: Any, questions: Sequence[Question], decomposition: Decomposition, final: Final, *,

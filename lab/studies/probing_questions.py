@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lab.data import questions as data
+from lab.data.disjoint import on_side
 from lab.data.prompt_sources import ENGLISH, WORLD
 from lab.data.questions import Question
 from lab.errors import OptionError
@@ -19,6 +20,8 @@ __all__ = ["HELD_OUT", "knows_the_world", "of_category", "read", "record"]
 
 def read(config: Any, base: Base, tokenizer: Any, run_id: str | None) -> list[Question]:
     """Returns the questions of a study's `prompts`, `count`, `chat`, `prompt`, `answer`, `foil` and `seed`.
+
+    With a tuned lens, those of the micro-world are about people, operands and words that the lens is not trained on.
 
     Args:
         config: Of the study.
@@ -41,7 +44,8 @@ def read(config: Any, base: Base, tokenizer: Any, run_id: str | None) -> list[Qu
     longest = getattr(base.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
     if others:
         found += data.read(tokenizer, others, count=config.count, seed=config.seed, chat=config.chat, longest=longest,
-                           prompt=config.prompt, answer=config.answer, foil=config.foil, also=(AUTO, HELD_OUT))
+                           prompt=config.prompt, answer=config.answer, foil=config.foil, also=(AUTO, HELD_OUT),
+                           keep=on_side("evaluation") if config.lens == "tuned" else lambda item: True)
     return found
 
 

@@ -19,6 +19,7 @@ from lab.models.batch import inputs
 from lab.probing.capture import capture
 from lab.probing.decomposition import Decomposition
 from lab.probing.final import Final
+from lab.probing.first_layer import lasting
 from lab.probing.linear_measure import disjoint_part
 from lab.probing.linear_measure import read as read_linearly
 from lab.probing.linear_scores import interval, majority, resampled
@@ -96,8 +97,8 @@ def hypotheses(kind: str, threshold: float, *, of_base: bool) -> list[Hypothesis
     of = "Base: a" if of_base else "A"
     return [Hypothesis(
         name, f"{of} person's {kind} is linearly readable {_AT[place]} a layer or more before it wins in the lens.",
-        f"first layer at which the lens picks the right one of {CLASSES} candidates at most for {threshold:.0%} of people "
-        "minus the first at which a linear probe fitted on others does (never: one behind the last), same candidates and "
+        f"layer from which on the lens picks the right one of {CLASSES} candidates at most for {threshold:.0%} of people "
+        "minus that of a linear probe fitted on others (never: one behind the last), same candidates and "
         f"rows: supported if its interval lies above {ONE_LAYER}, refuted if below", _TOGETHER)
         for place, name in PLACES.items()]
 
@@ -151,9 +152,8 @@ def first_tokens(tokenizer: Any, task: Labelled) -> list[int]:
 
 
 def first_layers(accuracy: np.ndarray, threshold: float) -> np.ndarray:
-    """Returns the first layer at which accuracies [L, …] reach the threshold; L where none does."""
-    reached = accuracy >= threshold
-    return np.where(reached.any(0), reached.argmax(0), len(accuracy))
+    """Returns the layers [n] from which on accuracies [L, n] are at the threshold or above; L where none is."""
+    return np.nan_to_num(lasting(threshold <= accuracy.T), nan=len(accuracy))
 
 
 def verdicts(found: Readable, threshold: float) -> list[Verdict]:
@@ -164,7 +164,7 @@ def verdicts(found: Readable, threshold: float) -> list[Verdict]:
 def _verdict(name: str, probe: np.ndarray, found: Readable, threshold: float) -> Verdict:
     layers, weights = len(probe), resampled(found.groups)
     sides = {"the probe": probe, "the lens": found.lens}
-    observed = [int(first_layers(side.mean(1), threshold)) for side in sides.values()]
+    observed = [int(first_layers(side.mean(1)[:, None], threshold)[0]) for side in sides.values()]
     best = [accuracy.mean(1).max() for accuracy in sides.values()]
     if observed[1] == layers:
         return undecided(name, unit=UNIT, null=_TOGETHER, detail=f"the lens reaches {threshold:.0%} at no layer (best "
@@ -200,7 +200,7 @@ def record(run: Run, found: Readable, threshold: float) -> None:
     run.table("readable", [{"layer": layer, **{f"{name} {end}": float(getattr(side, end)[layer])
                                                for name, side in each.items() for end in ("value", "low", "high")}}
                            for layer in range(len(found.lens))])
-    reached = {name: int(first_layers(hits.mean(1), threshold)) for name, hits in sides.items()}
+    reached = {name: int(first_layers(hits.mean(1)[:, None], threshold)[0]) for name, hits in sides.items()}
     run.summary({f"probing/readable_{name}_first_layer": float(at) for name, at in reached.items() if at < len(found.lens)}
                 | {f"probing/readable_{name}_best_share": float(side.value.max()) for name, side in each.items()})
 

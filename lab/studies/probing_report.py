@@ -54,7 +54,8 @@ def report(config: Any, models: Models, questions: Sequence[Question], grouped: 
         source: The training run, or None.
     """
     sections = [("In words", "\n\n".join(in_words(name, each, grouped) for name, each in models.items()) + "\n\n"
-                 f"Intervals cover {grouped.covers}; in tables and figures by category, whole entities."),
+                 f"Intervals cover {grouped.covers}; in tables and figures by category, questions "
+                 "about one entity are resampled together or, where all hang together so, the two that exchange answers."),
                 ("By layer", table(tables.short(tables.layers(models, grouped), _OF_LAYER)))]
     if heads := tables.heads(models, grouped):
         sections.append(("Heads with the largest direct contributions", table(heads[:8])))

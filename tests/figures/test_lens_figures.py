@@ -20,9 +20,9 @@ def drawn(made):
 
 
 def test_answers_accumulate_and_those_that_never_win_are_never_counted():
-    figure = answers_won({"knowledge": {"base": [-1, 0, 2, NAN]}}, 3)
+    figure = answers_won({"knowledge": {"base": [0, 1, 2, NAN]}}, 3)
     (line,) = [line for line in drawn(figure).axes[0].lines if line.get_label().startswith("base")]
-    assert list(line.get_xdata()) == [-1, 0, 1, 2] and list(line.get_ydata()) == [0.25, 0.5, 0.5, 0.75]
+    assert list(line.get_xdata()) == [0, 1, 2] and list(line.get_ydata()) == [0.25, 0.5, 0.75]
     assert line.get_label() == "base: 75% in the end"
 
 
