@@ -1,5 +1,6 @@
 """The study on the embedded model, with adapters trained for a few steps."""
 
+import functools
 import json
 import shutil
 
@@ -10,12 +11,22 @@ import torch
 import lab
 from lab.adapters.ablation import parse
 from lab.errors import BaseMismatch, ModelUnsupported, NoAdapter, OptionError, RunNotFound
-from lab.studies import adapter_geometry, attention_trained, finetune, geometry_folders, geometry_measured, lora_rank
+from lab.models.loading import load_base
+from lab.studies import (
+    adapter_geometry,
+    attention_trained,
+    finetune,
+    geometry_measured,
+    geometry_whole,
+    lora_rank,
+)
 from lab.studies.adapter_geometry import Config
 from lab.studies.geometry_hypotheses import hypotheses
 from lab.studies.geometry_losses import Losses
-from lab.studies.geometry_pairs import choose
-from lab.studies.geometry_texts import BASE_TEXT, HELD_OUT
+from lab.studies.geometry_measured import Measured
+from lab.studies.geometry_pairs import Overlaps, choose
+from lab.studies.geometry_report import limits
+from lab.studies.geometry_texts import HELD_OUT
 from lab.studies.geometry_verdicts import Evidence, Shape, verdicts
 from lab.tracking.lookup import find
 from lab.training.evaluate import evaluate
@@ -68,6 +79,7 @@ def ablated(children):
         return adapter_geometry.run(Config(run_id=(children[3, 0],), ablate=ABLATIONS, keep=True, **SMALL))
 
 
+@functools.cache
 def dense(run_id):
     """The update of every module in float64, formed from the opened adapter."""
     model = lab.open_run(run_id).model
@@ -82,12 +94,13 @@ def verdicts_of(place, run_id):
 
 def test_spectra_and_norms_are_those_of_the_dense_updates(place, ablated, children):
     arrays, shape = lab.arrays(ablated, "singular_values"), lab.arrays(ablated, "shape")
+    model = lab.open_run(children[3, 0]).model
     for name, update in dense(children[3, 0]).items():
         parts = name.split(".")
         cell = int(parts[2]), list(arrays["modules"]).index(parts[-1])
         values = torch.linalg.svdvals(update)[:3].numpy()
         np.testing.assert_allclose(arrays["singular_values"][cell], values, rtol=1e-5, atol=1e-5 * values[0])
-        weight = lab.open_run(children[3, 0], merge=False).model.get_submodule(f"base_model.model.{name}").base_layer.weight
+        weight = model.get_submodule(f"base_model.model.{name}").base_layer.weight
         assert shape["relative_frobenius"][cell] == pytest.approx(float(update.norm() / weight.double().norm()), rel=1e-6)
 
 
@@ -179,20 +192,21 @@ def test_a_sweep_compares_its_seeds_and_ranks(place, sweep, children):
     assert files_of(place, run) >= {"figures/by_rank.png", "figures/overlap_seeds.png", "figures/r=2_seed=0/shape.png"}
 
 
-def test_one_start_is_said_to_fake_an_overlap(place, children):
-    with undrawn():
-        run = adapter_geometry.run(Config(run_id=(children[2, 0], children[3, 0]), **SMALL))
-    assert {row["one start"] for row in lab.table(run, "overlaps")} == {"yes"}
-    assert "is mostly their common start" in text_of(place, run, "report.md")
+def test_one_start_is_said_to_fake_an_overlap():
+    found = [Measured(trained("a", 2, 0), {})] * 2
+    for seed, expected in ((0, True), (1, False)):
+        (pair,) = choose([trained("a", 2, 0), trained("b", 4, seed)])
+        told = limits(found, [Overlaps(pair, {}, {}, {}, [])], ablated=False)
+        assert any("is mostly their common start" in each for each in told) == expected
 
 
-def test_a_full_fine_tune_is_its_difference_from_the_base(place, whole):
+def test_a_full_fine_tune_is_its_difference_from_the_base(place, whole, monkeypatch):
+    every = geometry_whole.pairs
+    monkeypatch.setattr(geometry_whole, "pairs", lambda *folders: [
+        pair for pair in every(*folders) if pair.name.endswith(("q_proj", "down_proj"))])
     with undrawn():
         run = adapter_geometry.run(Config(run_id=(whole,), **SMALL))
-    tuned, base = lab.open_run(whole, dtype="float32").model, lab.open_run(whole).base
-    assert base.model is not None
-    from lab.models.loading import load_base
-
+    tuned = lab.open_run(whole, dtype="float32").model
     origin = load_base("embedded", dtype="float32").model
     arrays = lab.arrays(run, "singular_values")
     for layer, leaf in ((0, "self_attn.q_proj"), (5, "mlp.down_proj")):
@@ -375,11 +389,10 @@ def test_pairs_are_seeds_of_one_recipe_and_the_outermost_ranks_of_different_seed
     assert choose(runs[:1]) == []
 
 
-def test_folders_hold_the_source_s_facts_but_its_loss(tmp_path, ablated, kept):
+def test_a_kept_folder_has_its_sources_facts_and_its_own_settings(kept):
     from lab.tracking import capsule
 
     source = capsule.fetch(kept["scale:0.5"])
     assert source.manifest["training"] == "ablated" and source.manifest["eval_rows"] == 20
     assert source.manifest["lora"]["r"] == source.manifest["lora"]["alpha"]
     assert set(source.manifest["files"]) >= {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"}
-    assert geometry_folders.ADAPTER_FILE in source.manifest["files"] and BASE_TEXT
