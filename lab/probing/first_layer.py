@@ -51,6 +51,11 @@ def lasting(holds: np.ndarray) -> np.ndarray:
 def answers_win(difference: np.ndarray, rank: np.ndarray) -> dict[str, np.ndarray]:
     """Returns first layers [N] by definition, nan for never.
 
+    Where a layer knows nothing, half of all prompts have the answer ahead of the foil by luck, and neighbouring layers,
+    being alike, are lucky together: `lasting` and `first` begin too early. Read them beside the share of prompts that are
+    ahead at each layer, of which 1/2 is chance (`reaching` has a threshold for it), and beside `top`, which luck hardly
+    reaches.
+
     Args:
         difference: [N, L], logit difference of answer and foil in the lens, nats.
         rank: [N, L], of the answer among all tokens, 1 for the first.

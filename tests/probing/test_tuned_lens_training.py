@@ -28,7 +28,8 @@ def planted():
     """A model whose last layer turns the stream by a fixed affine map, and what a lens needs to know of it."""
     model = copy.deepcopy(architectures.model("llama"))
     last, generator = model.model.layers[1], torch.Generator().manual_seed(0)
-    shift, turn = torch.randn(WIDTH, generator=generator) * 0.5, torch.randn(WIDTH, WIDTH, generator=generator) * 0.1
+    shift, turn = torch.randn(WIDTH, generator=generator) * 8.0, torch.randn(WIDTH, WIDTH, generator=generator) * 0.05
+    model.model.embed_tokens.weight.data *= 8.0  # a stream whose length is far from one
     for block in (last.self_attn.o_proj, last.mlp.down_proj):
         block.weight.data.zero_()
     parts, final = decompose(model), find_final(model)
