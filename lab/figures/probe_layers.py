@@ -1,11 +1,13 @@
 """What probes read, layer by layer: accuracy beside its band and baselines, and differences from zero."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lab.figures.arrays import as_floats
@@ -36,7 +38,7 @@ class Line:
 
 def accuracy_by_layer(layers: Sequence[int], lines: Mapping[str, Line], ax: Axes | None = None, *, band: Any = None,
                       references: Mapping[str, float] | None = None, covers: str = "", title: str = "",
-                      ylabel: str = "accuracy (share of rows)", least: int = 1) -> Axes:
+                      ylabel: str = "accuracy (share of rows)", own_legend: bool = True) -> Axes:
     """Accuracy over layers on a scale from 0 to 1, with the band of permuted labels and level baselines.
 
     Args:
@@ -47,7 +49,7 @@ def accuracy_by_layer(layers: Sequence[int], lines: Mapping[str, Line], ax: Axes
         covers: What the intervals cover, for the legend.
         title: Above the axes.
         ylabel: What is drawn, with its unit.
-        least: Curves from which on there is a legend; more than there are leaves it out.
+        own_legend: Whether it gets a legend; else see `one_legend`.
     """
     ax = own_axes(ax)
     x = _layers(ax, layers)
@@ -61,13 +63,14 @@ def accuracy_by_layer(layers: Sequence[int], lines: Mapping[str, Line], ax: Axes
     _curves(ax, x, lines, covers)
     ax.set(ylim=(-0.02, 1.02), ylabel=ylabel)
     ax.set_title(title, loc="left")
-    if least <= len(lines):
+    if own_legend:
         legend(ax)
     return ax
 
 
 def difference_by_layer(layers: Sequence[int], lines: Mapping[str, Line], ax: Axes | None = None, *, covers: str = "",
-                        title: str = "", ylabel: str, zero: str = "no difference", least: int = 1) -> Axes:
+                        title: str = "", ylabel: str, zero: str = "no difference",
+                        limits: tuple[float, float] | None = None, own_legend: bool = True) -> Axes:
     """Differences over layers around zero, with their intervals.
 
     Args:
@@ -77,19 +80,34 @@ def difference_by_layer(layers: Sequence[int], lines: Mapping[str, Line], ax: Ax
         title: Above the axes.
         ylabel: What minus what, with its unit.
         zero: What zero means, for the legend.
-        least: As in `accuracy_by_layer`.
+        limits: Of the scale, where several axes share it, from `limits_of`.
+        own_legend: As in `accuracy_by_layer`.
     """
     ax = own_axes(ax)
     x = _layers(ax, layers)
     ax.axhline(0, color="black", linewidth=1.1, linestyle=":", label=f"0: {zero}", zorder=1)
     _curves(ax, x, lines, covers)
-    every = np.concatenate([as_floats(line.values if line.ends is None else line.ends).ravel() for line in lines.values()])
-    low, high = min(float(np.nanmin(every)), -0.05), max(float(np.nanmax(every)), 0.05)  # zero is always seen
-    ax.set(ylim=(low - 0.08 * (high - low), high + 0.08 * (high - low)), ylabel=ylabel)
+    ax.set(ylim=limits or limits_of(lines.values()), ylabel=ylabel)
     ax.set_title(title, loc="left")
-    if least <= len(lines):
+    if own_legend:
         legend(ax)
     return ax
+
+
+def limits_of(lines: Iterable[Line]) -> tuple[float, float]:
+    """Returns the ends of a scale that holds all curves, their intervals and zero, never so short that noise looks large."""
+    every = np.concatenate([as_floats(line.values if line.ends is None else line.ends).ravel() for line in lines])
+    low, high = min(float(np.nanmin(every)), -0.05), max(float(np.nanmax(every)), 0.05)
+    return low - 0.08 * (high - low), high + 0.08 * (high - low)
+
+
+def one_legend(figure: Figure, columns: int = 4) -> None:
+    """Writes one legend below all axes, of everything that any of them names, where it covers no curve."""
+    named: dict[str, Artist] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=columns, fontsize=8.5, frameon=False)
 
 
 def _layers(ax: Axes, layers: Sequence[int]) -> np.ndarray:
@@ -97,9 +115,12 @@ def _layers(ax: Axes, layers: Sequence[int]) -> np.ndarray:
     dress(ax)
     x = np.asarray(layers, dtype=float)
     ax.set_xlabel("layer (emb: what the first one receives)" if EMBEDDING in layers else "layer")
+    first = max(min(layers), 0)
+    crowded = EMBEDDING in layers and max(layers) > 12  # no room for 0 beside the embedding
+    whole = MaxNLocator(nbins=10, integer=True, min_n_ticks=1).tick_values(first, max(max(layers), first + 1))
+    ax.set_xticks(([EMBEDDING] if EMBEDDING in layers else [])
+                  + [round(layer) for layer in whole if first + crowded <= layer <= max(layers)])
     ax.set_xlim(x.min() - 0.5, x.max() + 0.5)
-    whole = [layer for layer in MaxNLocator(nbins=10, integer=True).tick_values(0, max(layers)) if 0 <= layer <= max(layers)]
-    ax.set_xticks(([EMBEDDING] if EMBEDDING in layers else []) + [round(layer) for layer in whole])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda place, _: "emb" if round(place) == EMBEDDING else f"{place:.0f}"))
     return x
 

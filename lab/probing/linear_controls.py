@@ -28,7 +28,8 @@ def permuted_labels(labels: np.ndarray, groups: np.ndarray, *, draws: int, seed:
 
     Rows of a group are no independent evidence; to permute them one by one would make chance look rarer than it is. Where
     each group has one label, groups swap labels whatever their sizes. Where labels vary within groups, blocks change places
-    in their order; one that meets a longer group is read from its start again.
+    as they stand between groups of one size, so that every label stays as frequent as it is; a group alone in its size
+    keeps its own, which can only make a band wider.
 
     Args:
         labels: [N].
@@ -42,5 +43,8 @@ def permuted_labels(labels: np.ndarray, groups: np.ndarray, *, draws: int, seed:
     within = np.empty(len(labels), dtype=np.int64)  # place of a row in its group
     within[order] = np.arange(len(labels)) - np.repeat(begins, sizes)
     rng = np.random.default_rng(seed)
-    other = rng.permuted(np.tile(np.arange(len(sizes)), (draws, 1)), axis=1)[:, inverse]  # [draws, N]
-    return labels[order][begins[other] + within % sizes[other]]
+    one_each = bool((labels == labels[order][begins][inverse]).all())
+    other = np.tile(np.arange(len(sizes)), (draws, 1))  # [draws, groups]
+    for members in [np.arange(len(sizes))] if one_each else [np.flatnonzero(sizes == size) for size in np.unique(sizes)]:
+        other[:, members] = rng.permuted(other[:, members], axis=1)
+    return labels[order][begins[other[:, inverse]] + (0 if one_each else within)]

@@ -55,7 +55,6 @@ def null(predicted: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, draws
         draws: P.
         seed: Of the permutations.
     """
-    # the label sequence is read by a longer group from its start again, so blocks of unlike lengths are exchanged nearly
     shuffled = permuted_labels(labels, groups, draws=draws, seed=seed)
     accuracy = (predicted == labels).mean(1)
     permuted = np.zeros((draws, len(predicted)))

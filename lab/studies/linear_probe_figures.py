@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lab.figures.layout import grid, panels
-from lab.figures.probe_layers import Line, accuracy_by_layer, difference_by_layer
+from lab.figures.probe_layers import Line, accuracy_by_layer, difference_by_layer, limits_of, one_legend
 from lab.probing.linear_measure import Part, Readout
 from lab.probing.linear_scores import Interval, interval, majority, resampled, selectivity
 from lab.studies.linear_probe_features import EMBEDDING
@@ -49,7 +49,7 @@ def _accuracy(run: Run, found: Found, sites: Sequence[str]) -> None:
     arrays: dict[str, np.ndarray] = {}
     for (name, part), line in zip(rows, axes, strict=True):
         for ax, site in zip(line, sites, strict=True):
-            _panel(found, name, part, site, ax, first=site == sites[0])
+            _panel(found, name, part, site, ax)
         for model, readout in getattr(found, name).items():
             arrays |= {f"{name}.{model}.hits": readout.hits, f"{name}.{model}.bits": readout.bits,
                        f"{name}.{model}.control": readout.control, f"{name}.{model}.penalty": readout.penalty}
@@ -60,10 +60,11 @@ def _accuracy(run: Run, found: Found, sites: Sequence[str]) -> None:
     arrays |= {f"{name}.cues.hits": cues.hits for name, cues in found.cues.items()}
     arrays |= {"places": np.array([str(place) for place in found.places])}
     figure.suptitle(found.name, fontsize=11)
+    one_legend(figure)
     run.figure(f"accuracy/{file_name(found.name)}", figure, arrays)
 
 
-def _panel(found: Found, name: str, part: Part, site: str, ax: Axes, *, first: bool) -> None:
+def _panel(found: Found, name: str, part: Part, site: str, ax: Axes) -> None:
     layers, at = along(found, site)
     weights = resampled(part.groups)
     lines = {}
@@ -79,8 +80,8 @@ def _panel(found: Found, name: str, part: Part, site: str, ax: Axes, *, first: b
         levels["position, form and token alone"] = float(found.cues[name].hits.mean())
     null = found.nulls.get(BASE) if name == "disjoint" else None
     accuracy_by_layer(layers, lines, ax, band=None if null is None else np.stack([null.low[at], null.high[at]], 1),
-                      references=levels, covers=f"{COVERS} (n={len(np.unique(part.groups))})",
-                      title=f"{_NEVER if name == 'disjoint' else _SEEN}: {site}", least=1 if first else 99)
+                      references=levels, covers=COVERS, own_legend=False,
+                      title=f"{_NEVER if name == 'disjoint' else _SEEN} ({len(np.unique(part.groups))} groups): {site}")
 
 
 def _said(model: str, found: Found) -> str:
@@ -96,17 +97,22 @@ def _line(found: Interval, tint: str) -> Line:
 def _selectivity(run: Run, found: Sequence[Found], sites: Sequence[str]) -> None:
     figure, axes = panels(len(found), columns=3, width=4.4, height=3.3)
     arrays: dict[str, np.ndarray] = {}
-    for ax, one in zip(axes, found, strict=True):
+    every: list[dict[str, Line]] = []
+    for one in found:
         lines: dict[str, Line] = {}
-        layers: list[int] = []
         for number, site in enumerate(sites):
-            layers, at = along(one, site)
+            _, at = along(one, site)
             lines[site] = _selective(one, one.shared[BASE], at, number)
             arrays[f"{one.name}.{site}"] = np.column_stack([lines[site].values, lines[site].ends])
             if one.wide is not None:
                 lines[f"{site}, too large probe"] = _selective(one, one.wide, at, number, dashed=True)
-        difference_by_layer(layers, lines, ax, ylabel="accuracy − control accuracy", zero="as random labels of types",
-                            title=one.name, covers=f"{COVERS} and control tasks", least=1 if one is found[0] else 99)
+        every.append(lines)
+    limits = limits_of(line for lines in every for line in lines.values())
+    for ax, one, lines in zip(axes, found, every, strict=True):
+        difference_by_layer(along(one, sites[0])[0], lines, ax, ylabel="accuracy − control accuracy", title=one.name,
+                            zero="as random labels of types", covers=f"{COVERS} and control tasks", limits=limits,
+                            own_legend=False)
+    one_legend(figure)
     figure.suptitle("Selectivity: what a probe reads beyond what it could learn by heart (types seen, contexts new)",
                     fontsize=11)
     run.figure("selectivity", figure, arrays)
@@ -121,17 +127,20 @@ def _selective(one: Found, readout: Readout, at: np.ndarray, tint: int, *, dashe
 def _difference(run: Run, found: Sequence[Found], sites: Sequence[str]) -> None:
     figure, axes = grid(len(found), len(sites), width=4.9, height=2.9)
     arrays: dict[str, np.ndarray] = {}
-    for one, line in zip(found, axes, strict=True):
-        changes = differences(one)
+    every = [differences(one) for one in found]
+    limits = limits_of(Line(each.value, np.stack([each.low, each.high], 1))
+                       for changes in every for each in changes.values())
+    for one, changes, line in zip(found, every, axes, strict=True):
         for ax, site in zip(line, sites, strict=True):
             layers, at = along(one, site)
             lines = {name: Line(each.value[at], np.stack([each.low, each.high], 1)[at], tint=number)
                      for number, (name, each) in enumerate(changes.items())}
             difference_by_layer(layers, lines, ax, ylabel="accuracy, tuned − base", covers=COVERS,
-                                title=f"{one.name}: {site}", least=1 if one is found[0] and site == sites[0] else 99)
+                                title=f"{one.name}: {site}", limits=limits, own_legend=False)
         arrays |= {f"{one.name}.{name}": np.column_stack([each.value, each.low, each.high])
                    for name, each in changes.items()}
     figure.suptitle("What training changed, on types never seen (the same rows, splits and groups)", fontsize=11)
+    one_legend(figure)
     run.figure("difference", figure, arrays)
 
 

@@ -56,6 +56,7 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None
     """
     opened = _open(run, config)
     layers = linear_probe_tasks.check_model(config, opened.base)
+    last = opened.base.model.config.get_text_config(decoder=True).num_hidden_layers - 1
     alone = None if opened.rows is None else opened.rows[:1]
     asked = ask(linear_probe_tasks.build(config, opened.base, opened.tokenizer, entropy(opened.model, alone)), config)
     at = places(config.sites, layers)
@@ -63,7 +64,7 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None
     run.params(linear_probe_report.facts(opened.base, asked))
     linear_probe_tasks.record(run, [one.task for one in asked])
     captured = _captured(opened, asked, at, config)
-    found = [measure(one, values, at, config) for one, values in zip(asked, captured, strict=True)]
+    found = [measure(one, values, at, last, config) for one, values in zip(asked, captured, strict=True)]
     run.summary(linear_probe_report.summary(found))
     for name, rows in (("tasks", linear_probe_report.tasks(asked)), ("places", linear_probe_report.places(found)),
                        ("changes", linear_probe_report.changes(found))):

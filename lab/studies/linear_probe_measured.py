@@ -33,6 +33,7 @@ class Found:
     Attributes:
         asked: The task and its splits.
         places: S.
+        last: The model's last layer, probed or not.
         shared: By model, on types seen in training, contexts new; with control tasks for base and tuned.
         disjoint: By model, on types never seen.
         nulls: By model, of `disjoint`.
@@ -43,6 +44,7 @@ class Found:
 
     asked: Asked
     places: list[Place]
+    last: int
     shared: dict[str, Readout]
     disjoint: dict[str, Readout]
     nulls: dict[str, Null]
@@ -61,10 +63,8 @@ class Found:
         return int(np.asarray(among)[told.held_out_bits[among].argmax()])
 
     def early(self) -> np.ndarray:
-        """Returns the numbers of the places before the last probed layer, all of them if there is one layer."""
-        last = max(place.layer for place in self.places)
-        before = np.array([number for number, place in enumerate(self.places) if place.layer < last])
-        return before if len(before) > 1 else np.arange(len(self.places))
+        """Returns the numbers of the places before the model's last layer; the embedding is one."""
+        return np.array([number for number, place in enumerate(self.places) if place.layer < self.last])
 
 
 def ask(tasks: Sequence[Labelled], config: Any) -> list[Asked]:
@@ -83,16 +83,18 @@ def ask(tasks: Sequence[Labelled], config: Any) -> list[Asked]:
     return found
 
 
-def measure(asked: Asked, features: Mapping[str, torch.Tensor], places: list[Place], config: Any) -> Found:
+def measure(asked: Asked, features: Mapping[str, torch.Tensor], places: list[Place], last: int, config: Any
+            ) -> Found:
     """Returns what is readable of a task in every model.
 
     Args:
         asked: From `ask`.
         features: By model, [S, N, D].
         places: S.
+        last: The model's last layer.
         config: Of the study.
     """
-    found = Found(asked, places, {}, {}, {}, {}, None, None)
+    found = Found(asked, places, last, {}, {}, {}, {}, None, None)
     if asked.shared is not None:
         for model, values in features.items():
             part = asked.shared if model != UNTRAINED else replace(asked.shared, labels=asked.shared.labels[:1])

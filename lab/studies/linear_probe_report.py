@@ -157,8 +157,8 @@ def sections(found: Sequence[Found], asked: Sequence[Asked]) -> list[tuple[str, 
              "seen` is to be held against `permuted labels` (the middle 95 % of accuracies when labels change places "
              "between groups), `most frequent`, `cues` (position, form of words and token alone, where the label follows "
              "from them) and `untrained` (the same network with first weights, at its own best place). `accuracy, types "
-             "seen` is to be held against `control`, fixed random labels of the same types: their difference is the selectivity "
-             "(Hewitt and Liang, 2019).")
+             "seen` is to be held against `control`, fixed random labels of the same types: their difference is the "
+             "selectivity (Hewitt and Liang, 2019).")
     return [("How to read it", words), ("Tasks", table(kept))]
 
 

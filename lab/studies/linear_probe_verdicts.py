@@ -49,8 +49,8 @@ def hypotheses(asked: Sequence[Asked], *, tuned: bool, untrained: bool) -> list[
             Hypothesis(KEEPS, f"Fine-tuning takes away less than {-KEPT:g} of what is readable, on average.",
                        "accuracy, tuned minus base, mean over all places and tasks: "
                        + _DECIDES.replace("0,", f"{KEPT:g},"), AS_BEFORE),
-            Hypothesis(DIRECTIONS, f"What is readable stays where it was: the base's probes lose less than {-STAYED:g} on the tuned "
-                       "model.",
+            Hypothesis(DIRECTIONS, f"What is readable stays where it was: the base's probes lose less than {-STAYED:g} on "
+                       "the tuned model.",
                        "accuracy of the base's probes, on the tuned model minus on the base, mean over places and tasks: "
                        + _DECIDES.replace("0,", f"{STAYED:g},"), AS_BEFORE)]
     return stated

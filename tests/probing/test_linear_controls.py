@@ -34,6 +34,12 @@ def test_labels_of_groups_change_places_as_blocks():
     assert {tuple(one[groups == 0]) for one in drawn} == blocks
 
 
+def test_blocks_that_vary_within_keep_to_groups_of_their_size():
+    groups = np.array([0, 0, 1, 1, 2, 2, 2])
+    drawn = permuted_labels(np.array([1, 2, 3, 4, 5, 6, 7]), groups, draws=50, seed=0)
+    assert {tuple(one) for one in drawn} == {(1, 2, 3, 4, 5, 6, 7), (3, 4, 1, 2, 5, 6, 7)}
+
+
 def test_groups_of_unlike_sizes_swap_their_one_label():
     groups = np.array([0, 0, 0, 1, 2, 2])
     drawn = permuted_labels(np.array([7, 7, 7, 8, 9, 9]), groups, draws=300, seed=0)

@@ -1,0 +1,234 @@
+"""A probing study, whole and small, on the embedded model, on a file, and on adapter and whole model beside their base."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+import lab
+from lab.data.labels_tasks import build
+from lab.errors import DataError, OptionError
+from lab.models.loading import load_base
+from lab.probing.decomposition import decompose
+from lab.probing.linear_measure import Readout, disjoint_part
+from lab.probing.linear_null import null
+from lab.studies import finetune, linear_probe, linear_probe_features, linear_probe_verdicts
+from lab.studies.linear_probe_features import Place, places
+from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Found, ask
+from lab.tracking.lookup import find
+
+SMALL = {"tasks": ("carry",), "layers": (0, 2, 4), "count": 200, "permutations": 99, "controls": 2, "untrained": False}
+TRAINING = {"facts": 24, "answers": 16, "steps": 4, "batch_size": 12, "eval_every": 4, "lr": 5e-3}
+NAMES = ("Anna", "Ben", "Carl", "Dora", "Emil", "Fred", "Gina", "Hans", "Ida", "Jon", "Karl", "Lena", "Max", "Nora", "Olaf",
+         "Pia")
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def not_drawn(monkeypatch):
+    """Figures are made but not drawn, which takes most of the time; the figures' own tests draw."""
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: path.write_bytes(b""))
+
+
+def at(rows: list[dict], **wanted) -> dict:
+    (row,) = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+    return row
+
+
+def test_a_probe_of_the_embedded_model_keeps_every_score_with_its_null(store):
+    run_id = linear_probe.run(linear_probe.Config(**{**SMALL, "untrained": True, "count": 300}))
+    tags = find(run_id).data.tags
+    assert {name for name in tags if name.startswith("verdict.")} == {
+        "verdict.readable_carry_last", "verdict.training_makes_readable"}
+    rows = lab.table(run_id, "places")
+    assert len(rows) == 2 * 7  # two models; the embedding, and two sites of three layers
+    arrays = lab.arrays(run_id, "accuracy/carry_last")
+    late, embedding = at(rows, model=BASE, site="post_ffn", layer=4), at(rows, model=BASE, site="embedding")
+    number = list(arrays["places"]).index("post_ffn of layer 4")
+    assert late["accuracy, types never seen (share)"] == pytest.approx(arrays["disjoint.base.hits"][number].mean())
+    assert late["selectivity (share)"] == pytest.approx(
+        arrays["shared.base.hits"][number].mean() - arrays["shared.base.control"][number].mean())
+    assert late["accuracy, types never seen (share)"] > late["permutation band, high"] and late["adjusted p"] == 0.01
+    # the token read is the same in every prompt: before the first layer there is nothing to tell sums apart by
+    assert embedding["p"] == 1 and embedding["gain (bits)"] == pytest.approx(0, abs=0.05)
+    assert arrays["disjoint.base.permuted"].shape == (99, 7) and arrays["shared.untrained.control"].shape[1] == 0
+    assert tags["verdict.readable_carry_last"] == "supported"
+    assert at(lab.table(run_id, "tasks"), task="carry@last")["types"] == 100
+    assert "of layer 4: accuracy" in find(run_id).data.tags["mlflow.note.content"]  # layer 5 is the last, probed or not
+
+
+def test_activations_are_those_of_hidden_states_at_the_labelled_tokens():
+    base = load_base("embedded")
+    task = build("bracket_depth", base.tokenizer, count=100)  # several rows of one prompt
+    asked = places(("post_ffn",), (0, 3))
+    found = linear_probe_features.features(base.model, decompose(base.model), task, asked)[0]
+    assert asked == [Place("embedding", -1), Place("post_ffn", 0), Place("post_ffn", 3)]
+    for row in (0, 7, 55):
+        ids = torch.tensor([task.prompts[task.prompt[row]].input_ids])
+        with torch.no_grad():
+            states = base.model(ids, output_hidden_states=True).hidden_states
+        for number, place in enumerate(asked):
+            torch.testing.assert_close(found[number, row], states[place.layer + 1][0, task.position[row]], atol=2e-5, rtol=0)
+
+
+def test_bits_of_the_next_token_are_those_of_the_models_distribution():
+    base = load_base("embedded")
+    prompts = build("carry", base.tokenizer, count=200).prompts[:3]
+    prompt, position = np.array([2, 0, 2]), np.array([3, 1, 0])
+    found = linear_probe_features.entropy(base.model)(prompts, prompt, position)
+    for row in range(3):
+        with torch.no_grad():
+            logits = base.model(torch.tensor([prompts[prompt[row]].input_ids])).logits[0, position[row]]
+        expected = torch.distributions.Categorical(logits=logits.double()).entropy() / np.log(2)
+        assert found[row] == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_a_tuned_model_is_read_on_the_bases_rows(store, not_drawn):
+    trained = finetune.run(finetune.Config(**TRAINING))
+    run_id = linear_probe.run(linear_probe.Config(**{**SMALL, "layers": (1, 3)}, run_id=trained))
+    tags = find(run_id).data.tags
+    assert {"verdict.training_keeps_what_is_readable", "verdict.directions_stay"} <= set(tags)
+    assert tags["lab.source_run_id"] == trained
+    changes = lab.table(run_id, "changes")
+    own = lab.arrays(run_id, "accuracy/carry_last")
+    assert (own["disjoint.base.hits"][0] == own["disjoint.tuned.hits"][0]).all()  # an adapter leaves the embedding alone
+    assert at(changes, site="embedding")["tuned − base, the base's probes (share)"] == 0
+    for row, hits in zip(changes, own["disjoint.tuned.hits"] - own["disjoint.base.hits"], strict=True):
+        assert row["tuned − base, probes fitted anew (share)"] == pytest.approx(hits.mean())
+
+
+def test_a_whole_tuned_model_comes_after_its_base(store, not_drawn):
+    trained = finetune.run(finetune.Config(**{**TRAINING, "lr": 1e-3}, method="full"))
+    run_id = linear_probe.run(linear_probe.Config(**{**SMALL, "layers": (3,)}, run_id=trained))
+    hits = lab.arrays(run_id, "accuracy/carry_last")
+    assert hits["disjoint.tuned.hits"].shape == hits["disjoint.base.hits"].shape
+    assert "verdict.directions_stay" in find(run_id).data.tags
+
+
+def write(path, rows: list[tuple]) -> str:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label", "word", "kind"), *rows])
+    return str(path)
+
+
+def test_a_labelled_file_is_a_task_and_a_large_probe_is_held_beside_the_linear_one(store, tmp_path, not_drawn):
+    rows = [(f"We met {name} there, {number} of us.", "warm" if i % 2 else "cold", name, name)
+            for i, name in enumerate(NAMES)
+            for number in range(7)]
+    file = write(tmp_path / "names.csv", rows)
+    run_id = linear_probe.run(linear_probe.Config(**{**SMALL, "tasks": ("auto",), "layers": (1, 4)}, file=file,
+                                                  word_column="word", type_column="kind", hidden=16))
+    kept = lab.table(run_id, "places")
+    assert {row["task"] for row in kept} == {"names.csv"} and len(kept) == 5
+    assert all("selectivity of the too large probe (share)" in row and row["cues alone (share)"] is not None for row in kept)
+
+
+@pytest.mark.parametrize("changes, error, words", [
+    ({"tasks": ("cary",)}, OptionError, "task cary is unknown; near are carry"),
+    ({"tasks": ("carry", "carry@last")}, OptionError, "a task is named twice"),
+    ({"sites": ("post_atn",)}, OptionError, "sites=post_atn: unknown post_atn"),
+    ({"layers": (6,)}, OptionError, "there is no layer 6; this model has layers 0 to 5"),
+    ({"count": 50}, OptionError, "count=50"),
+    ({"word_column": "word"}, OptionError, "word_column=word is given without a file"),
+    ({"file": "/nowhere/x.csv"}, DataError, "/nowhere/x.csv: there is no such file")])
+def test_bad_input_is_an_error_before_anything_is_measured(store, monkeypatch, changes, error, words):
+    def compute(*args, **kwargs):
+        raise AssertionError("work started")
+
+    monkeypatch.setattr("lab.studies.linear_probe_look.features", compute)
+    with pytest.raises(error, match=words):
+        linear_probe.run(linear_probe.Config(**{**SMALL, **changes}))
+
+
+@pytest.mark.parametrize("rows, words", [
+    ([("a b", "x", "a", "1")] * 30, "a probe needs two classes"),
+    ([(f"a b {i}", f"{i}", "a", "1") for i in range(30)], "has another label in each of the 30 rows"),
+    ([(f"a b {i}", f"{i % 2}", "a", f"{i}") for i in range(12)], "needed are two classes, 20 test rows")])
+def test_a_file_that_no_probe_can_be_fitted_to_is_refused(store, tmp_path, monkeypatch, rows, words):
+    monkeypatch.setattr("lab.studies.linear_probe_look.features", lambda *args: 1 / 0)
+    with pytest.raises(DataError, match=words):
+        linear_probe.run(linear_probe.Config(**{**SMALL, "tasks": ("auto",)}, file=write(tmp_path / "f.csv", rows)))
+
+
+def test_a_file_without_the_column_is_refused(store, tmp_path):
+    file = write(tmp_path / "f.csv", [("a b", "x", "a", "1")] * 30)
+    with pytest.raises(DataError, match="has no column 'lable'.*'label' is near"):
+        linear_probe.run(linear_probe.Config(**{**SMALL, "tasks": ("auto",)}, file=file, label_column="lable"))
+
+
+def test_a_model_of_another_world_needs_a_task(store, tmp_path):
+    base = load_base("embedded")
+    base.tokenizer.add_tokens(["<one more>"])
+    base.model.resize_token_embeddings(len(base.tokenizer))
+    base.model.save_pretrained(tmp_path / "other")
+    base.tokenizer.save_pretrained(tmp_path / "other")
+    with pytest.raises(OptionError, match="tasks=auto: this model was not made for the micro-world"):
+        linear_probe.run(linear_probe.Config(model=str(tmp_path / "other")))
+
+
+def found(base: list[float], tuned: list[float], wired: list[float], *, cue: float | None = None,
+          name: str = "attribute:home@name") -> Found:
+    """Accuracies by place: the embedding and four layers; groups of four rows, right together; training prefers layer 2."""
+    rng = np.random.default_rng(0)
+    task = type("Task", (), {"name": name, "label": np.arange(400) // 4 % 2, "type": np.arange(400) // 2,
+                             "group": np.arange(400) // 4, "classes": ("no", "yes"), "question": "?"})()
+    part = disjoint_part(task, seed=0)
+    groups, n = np.unique(part.groups, return_inverse=True)[1], len(part.groups)
+
+    def readout(accuracies: list[float]) -> Readout:
+        order = [rng.permutation(groups.max() + 1) / (groups.max() + 1) for _ in accuracies]
+        hits = np.stack([one[groups] < accuracy for one, accuracy in zip(order, accuracies, strict=True)]).astype(float)
+        said = np.where(hits > 0, part.tested[0], 1 - part.tested[0])
+        return Readout(hits, np.zeros_like(hits), np.zeros((len(hits), 0, n)), said, np.array([0, 1, 2, 3, 1.0])[:len(hits)],
+                       np.ones(len(hits)))
+
+    read = {model: readout(each) for model, each in ((BASE, base), (TUNED, tuned), (UNTRAINED, wired))}
+    nulls = {model: null(one.predicted, part.tested[0], part.groups, draws=99) for model, one in read.items()}
+    cues = {} if cue is None else {"disjoint": replace(readout([cue]), hits=readout([cue]).hits[:1])}
+    return Found(Asked(task, None, part), [Place("embedding", -1), *(Place("post_ffn", layer) for layer in range(4))], 3, {},
+                 read, nulls, cues, None, readout(tuned).hits)
+
+
+def outcomes(one: Found) -> dict[str, str]:
+    stated = linear_probe_verdicts.hypotheses([one.asked], tuned=True, untrained=True)
+    return {verdict.name: verdict.outcome for verdict in linear_probe_verdicts.verdicts([one], stated)}
+
+
+@pytest.mark.parametrize("base, tuned, wired, cue, expected", [
+    ([0.5, 0.6, 0.7, 0.95, 0.5], [0.5, 0.6, 0.7, 0.95, 0.5], [0.5] * 5, None,
+     {"readable_attribute_home_name": "supported", "attribute_more_readable_in_middle_layers": "supported",
+      "training_makes_readable": "supported"}),
+    ([0.5, 0.6, 0.7, 0.95, 0.5], [0.1] * 5, [0.5] * 5, 0.97,
+     {"readable_attribute_home_name": "undecided", "training_keeps_what_is_readable": "refuted",
+      "directions_stay": "refuted"}),
+    ([0.95, 0.5, 0.5, 0.2, 0.9], [0.99] * 5, [0.97] * 5, None,
+     {"readable_attribute_home_name": "refuted", "attribute_more_readable_in_middle_layers": "refuted",
+      "training_makes_readable": "refuted", "training_keeps_what_is_readable": "supported",
+      "directions_stay": "supported"})])
+def test_verdicts_come_out_either_way(base, tuned, wired, cue, expected):
+    said = outcomes(found(base, tuned, wired, cue=cue))
+    assert len(said) == 5 and {name: said[name] for name in expected} == expected
+
+
+def test_the_place_is_chosen_by_training_alone_and_before_the_last_layer():
+    one = found([0.5, 0.6, 0.7, 0.5, 0.99], [0.5] * 5, [0.5] * 5)
+    assert replace(one, last=2).early().tolist() == [0, 1, 2] and one.early().tolist() == [0, 1, 2, 3]
+    assert one.best(BASE, one.early()) == 3  # not the best on the test part
+    assert one.best(BASE, [0, 4]) == 4
+
+
+def test_a_task_that_cannot_be_split_is_refused():
+    base = load_base("embedded")
+    task = replace(build("carry", base.tokenizer, count=200), no_shared="no types recur", no_disjoint="one type only")
+    with pytest.raises(DataError, match="carry@last: no types recur; and one type only; so there is nothing to test on"):
+        ask([task], linear_probe.Config())
+
+
+def test_too_few_layers_have_no_middle():
+    one = found([0.5, 0.9], [0.5] * 2, [0.5] * 2)
+    one = replace(one, places=one.places[:2])
+    assert outcomes(one)["attribute_more_readable_in_middle_layers"] == "undecided"
