@@ -29,7 +29,7 @@ def overlap_maps(values: Mapping[str, Any], chance: Mapping[str, float], names: 
         shown = as_floats(each)
         rows, columns = ([str(index + 1) for index in range(size)] for size in shown.shape)
         heat_map(shown, rows, columns, ax, label="φ(i, j)", ylabel=f"first i of {one}", xlabel=f"first j of {other}",
-                 written="{:.2f}", norm=Normalize(0, 1))
+                 written="{:.2f}" if len(columns) <= 8 else "", norm=Normalize(0, 1))
         ax.set_title(f"{names[kind]}\nφ(1, 1) = {shown[0, 0]:.3f}, by chance {chance[kind]:.3f}", loc="left")
     for spare in list(axes.flat)[len(values):]:
         spare.remove()

@@ -137,8 +137,9 @@ def draw_overlaps(run: Run, found: Sequence[Overlaps]) -> None:
                 "modules": np.array(largest.roles)})
         lines = {frame: _lines([_diagonal(_over_modules(one.values[frame])) for one in alike]) for frame in FRAMES}
         null = {frame: _diagonal(_over_modules(largest.null[frame]))[:, :lines[frame].shape[1]] for frame in FRAMES}
-        run.figure(f"overlap_{kind}_by_depth", overlap_curves(lines, null, FRAMES, [one.pair.label for one in alike]), {
-            **lines, **{f"null_{frame}": each for frame, each in null.items()}})
+        if lines["B"].shape[1] > 1:  # of a single direction the map of modules says it all
+            run.figure(f"overlap_{kind}_by_depth", overlap_curves(lines, null, FRAMES, [one.pair.label for one in alike]), {
+                **lines, **{f"null_{frame}": each for frame, each in null.items()}})
         first = {frame: largest.values[frame][..., 0, 0] for frame in FRAMES}
         shown = [Map(first[frame], f"{name} (by chance {chance[frame]:.3f})", f"φ(1, 1), {pair.label}", "{:.2f}",
                      norm=span(np.array([0.0, 1.0]))) for frame, name in FRAMES.items()]

@@ -65,7 +65,7 @@ class Overlaps:
 
 
 def choose(trained: Sequence[Trained]) -> list[Pair]:
-    """Returns the pairs to compare: seeds of one recipe, else the smallest rank with the largest, else any.
+    """Returns the pairs to compare: seeds of one recipe, the smallest rank above 1 with the largest, else any.
 
     Args:
         trained: All that were given; of each kind at most six pairs are taken.
@@ -76,7 +76,8 @@ def choose(trained: Sequence[Trained]) -> list[Pair]:
         kind = "runs" if not alike else "seeds" if one.rank == other.rank else "ranks"
         if kind != "seeds" or one.seed != other.seed:
             found[kind].append(Pair(one, other, kind))
-    ranks = [one.rank or 0 for one in trained]
+    ranks = {one.rank or 0 for one in trained}
+    ranks = ranks - {0, 1} if len(ranks - {0, 1}) > 1 else ranks  # of a single direction there is little to compare
     ends = [pair for pair in found["ranks"] if {pair.one.rank, pair.other.rank} == {min(ranks), max(ranks)}]
     apart = [pair for pair in ends if not pair.same_start] or ends
     return found["seeds"][:MOST] + apart[:MOST] + ([] if found["seeds"] or apart else found["runs"][:MOST])

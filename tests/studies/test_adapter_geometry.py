@@ -383,7 +383,7 @@ def test_pairs_are_seeds_of_one_recipe_and_the_outermost_ranks_of_different_seed
     runs = [trained(f"{rank} {seed}", rank, seed) for rank in (1, 4, 16) for seed in (0, 1)]
     found = [(pair.one.label, pair.other.label, pair.kind, pair.same_start) for pair in choose(runs)]
     assert found == [("1 0", "1 1", "seeds", False), ("4 0", "4 1", "seeds", False), ("16 0", "16 1", "seeds", False),
-                     ("1 0", "16 1", "ranks", False), ("1 1", "16 0", "ranks", False)]
+                     ("4 0", "16 1", "ranks", False), ("4 1", "16 0", "ranks", False)]
     assert [pair.same_start for pair in choose([trained("a", 1, 0), trained("b", 4, 0)])] == [True]
     assert [pair.kind for pair in choose([trained("a", 4, 0), trained("b", 4, 0, lr=2)])] == ["runs"]
     assert choose(runs[:1]) == []
