@@ -72,23 +72,3 @@ def written(shares: Mapping[str, Any], cosines: Mapping[str, Any], *, share_inte
                       label=f"random directions: ± {expected:.2g} (1 / √width)")
     figure_legend(figure, right, columns=3)
     return figure
-
-
-def growth(slopes: Mapping[str, float], ax: Axes | None = None, *, intervals: Mapping[str, tuple[float, float]]) -> Axes:
-    """Slope of ln length over layers as points with intervals, one row a model, with the line at which nothing grows.
-
-    Args:
-        slopes: Model -> ln length per layer.
-        intervals: Model -> lower and upper end.
-    """
-    ax = own_axes(ax, width=6.0, height=1.6 + 0.4 * len(slopes))
-    for row, (name, slope) in enumerate(slopes.items()):
-        low, high = intervals[name]
-        tint = NULL[0] if name == UNTRAINED else color(row)
-        ax.plot([low, high], [row, row], color=tint, linewidth=2)
-        ax.plot([slope], [row], marker="o", color=tint)
-    ax.axvline(0, color=NULL[0], linestyle=":", linewidth=1.2)
-    ax.set_yticks(range(len(slopes)), list(slopes))
-    ax.set_ylim(len(slopes) - 0.5, -0.5)
-    ax.set_xlabel("growth of the stream (ln length per layer)")
-    return ax

@@ -69,13 +69,13 @@ def heads(models: Models, grouped: Clusters) -> list[dict[str, Any]]:
     return rows
 
 
-def categories(models: Models, questions: Sequence[Question], *, tuned_lens: bool = False) -> list[dict[str, Any]]:
+def categories(models: Models, questions: Sequence[Question]) -> list[dict[str, Any]]:
     """Returns a row a category and model: what is answered, by how much, from which layer on; intervals over entities."""
     rows = []
     for category, chosen in of_category(questions).items():
         grouped = clusters([questions[i] for i in chosen], ENTITY)
         for model, each in models.items():
-            first, lead = each.first_layer(tuned_lens=tuned_lens)[chosen], each.parts["total"][chosen]
+            first, lead = each.first_layer()[chosen], each.parts["total"][chosen]
             row: dict[str, Any] = {"category": category, "questions": len(chosen), "model": model,
                                    "answered (share)": float(each.right[chosen].mean())}
             row |= _told("answer − foil (nats)", *map(float, over_clusters(lead, grouped)))

@@ -8,7 +8,7 @@ import torch
 
 from lab.figures.residual_lines import EMBEDDING, by_layer, depth_names, paired_looks
 from lab.figures.residual_maps import model_maps
-from lab.figures.residual_stream import UNTRAINED, growth, stream_norms, written
+from lab.figures.residual_stream import stream_norms, written
 from lab.figures.residual_waterfall import ATTENTION, FEED_FORWARD, waterfall, waterfalls
 from lab.figures.residual_waterfall import EMBEDDING as FROM_EMBEDDING
 
@@ -109,7 +109,6 @@ EDGES = {
                                  intervals={"base": np.geomspace(1, 1e4, 58).reshape(29, 2)}),
     "no attention": lambda: written({"attention": [NAN, 1], "feed-forward": [1, 1]},
                                     {"attention": [NAN, 0], "feed-forward": [0, 0]}, expected=0.1),
-    "growth": lambda: growth({"base": 0.1, UNTRAINED: 0.0}, intervals={"base": (0.0, 0.2), UNTRAINED: (NAN, NAN)}),
     "deep": lambda: waterfalls({"base": RNG.normal(size=57)}, [FROM_EMBEDDING] + [ATTENTION, FEED_FORWARD] * 28,
                                ["emb."] + [str(i // 2) for i in range(56)]),
     "nan map": lambda: model_maps({"base": np.full((2, 2), NAN)}, signed=True, marks=np.zeros((2, 2)), marked="m", **MAP),
