@@ -6,13 +6,16 @@
 
 All ways run in one process on equal random weights, in every round in another order. A ratio is the median over rounds of
 a way's time over that of the plain forward of the same round, its spread the quartiles. On a CPU time is processor time,
-since others use the machine too. The peers have copies of the model: TransformerLens rebuilds it and computes attention
-eagerly. Results go to results/.
+since others use the machine too, and freed memory stays with the process: by default glibc hands it back and takes it
+again in every layer, and whether a plain forward or one that keeps activations pays more for that is an accident of the
+heap (`--default-allocator` shows it; ratios from 0.89 to 1.11 were seen). The peers have copies of the model:
+TransformerLens rebuilds it and computes attention eagerly. Results go to results/.
 """
 
 import argparse
 import contextlib
 import copy
+import ctypes
 import gc
 import json
 import platform
@@ -52,21 +55,33 @@ def main() -> None:
     parser.add_argument("--lengths", default=None, help="tokens, comma-separated")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--tiny", action="store_true", help="two narrow layers and 64 tokens, to try the ways")
+    parser.add_argument("--default-allocator", action="store_true", help="leave glibc's handling of freed memory alone")
     parser.add_argument("--out", type=Path, default=Path("results"))
     given = parser.parse_args()
     cuda = given.device == "cuda"
     if not cuda:
         torch.set_num_threads(1)
+    if not given.default_allocator:
+        _keep_freed_memory()
     torch.manual_seed(0)
     model = _model(TINY if given.tiny else SEVEN if cuda else SMALL, given.device)
     ways, failed = _ways(model)
     lengths = given.lengths or ("64" if given.tiny else "1024,4096" if cuda else "1024")
     rows = [row for length in lengths.split(",") for row in _measured(ways, model, int(length), given.rounds)] + failed
     record = {"command": f"python -m benchmarks.capture --device {given.device}", "machine": _machine(given.device),
-              "versions": _versions(), "seed": 0, "rounds": given.rounds, "rows": rows}
+              "versions": _versions(), "seed": 0, "rounds": given.rounds,
+              "allocator": "default" if given.default_allocator else "keeps freed memory", "rows": rows}
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / f"capture_{given.device}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(_table(rows))
+
+
+def _keep_freed_memory() -> None:
+    with contextlib.suppress(AttributeError):  # a system without glibc
+        system = ctypes.CDLL(None)
+        trim_threshold, mmap_max = -1, -4  # as malloc.h numbers them
+        system.mallopt(mmap_max, 0)
+        system.mallopt(trim_threshold, 2**31 - 1)
 
 
 def _model(shape: dict[str, int], device: str) -> Any:
