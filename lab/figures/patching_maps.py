@@ -17,8 +17,8 @@ _MOST_TOKENS = 40
 
 
 def patch_maps(own: Mapping[str, Any], null: Mapping[str, Any], columns: Sequence[str], *, layers: Sequence[int],
-               total: float, title: str, xlabel: str, null_title: str, marks: Mapping[str, Any] | None = None, marked: str = "",
-               tokens: bool = False) -> Figure:
+               total: float, title: str, xlabel: str, null_title: str, marks: Mapping[str, Any] | None = None,
+               marked: str = "", tokens: bool = False) -> Figure:
     """A figure with effects above and the same of the null below, a column a site, all on one scale.
 
     Args:
@@ -36,14 +36,16 @@ def patch_maps(own: Mapping[str, Any], null: Mapping[str, Any], columns: Sequenc
     """
     sites = list(own)
     shared = symmetric(*own.values(), *null.values())
+    decimals = 2 if (shared.vmax or 0) >= 0.5 else 3
     width = max(3.9, (0.24 if tokens else 0.55) * len(columns) + 1.7) if tokens or len(columns) < 8 else 4.6
     figure, axes = grid(2, len(sites), width=width, height=min(6.0, 2.3 + 0.16 * len(layers)) + (0.5 if tokens else 0.0))
     for column, site in enumerate(sites):
         for row, (values, words) in enumerate(((own, site), (null, f"null, {site}"))):
             ax = axes[row, column]
-            heat_map(as_floats(values[site]), [str(layer) for layer in layers], _plain(columns, tokens), ax, cmap=DIVERGING,
-                     norm=shared, label=f"nats (everything: {total:.2f})", xlabel=xlabel, ylabel="layer",
-                     written="{:.2f}", marks=None if row or not marks else marks.get(site))
+            heat_map(_without_minus_zero(as_floats(values[site]), decimals), [str(layer) for layer in layers],
+                     _plain(columns, tokens), ax, cmap=DIVERGING, norm=shared,
+                     label=f"nats (everything: {total:.2f})", xlabel=xlabel, ylabel="layer",
+                     written=f"{{:.{decimals}f}}", marks=None if row or not marks else marks.get(site))
             ax.set_title(words, loc="left")
             if tokens:
                 _name_tokens(ax, columns)
@@ -52,6 +54,10 @@ def patch_maps(own: Mapping[str, Any], null: Mapping[str, Any], columns: Sequenc
     lines = [title, f"null: {null_title}", f"● {marked}" if marks and marked else ""]
     figure.suptitle("\n".join(line for line in lines if line), fontsize=10.5, x=0.01, ha="left")
     return figure
+
+
+def _without_minus_zero(values: np.ndarray, decimals: int) -> np.ndarray:
+    return np.where(np.abs(values) < 0.5 * 10.0**-decimals, 0.0, values)
 
 
 def _plain(columns: Sequence[str], tokens: bool) -> list[str]:

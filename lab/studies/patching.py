@@ -29,8 +29,8 @@ class Config:
                                      "which are patched into each other; none: embedded, or with run_id the base where "
                                      "training found it")
     prompts: tuple[str, ...] = option(("auto",), "auto (held_out with run_id, else knowledge or, for other models, "
-                                                 "english), held_out (rows that the run held out), world, one of its categories, "
-                                                 "english, a data file, a dataset folder or a Hub id")
+                                                 "english), held_out (rows that the run held out), world, one of its "
+                                                 "categories, english, a data file, a dataset folder or a Hub id")
     prompt: str = option("prompt", "column of data files and datasets that holds the prompt")
     answer: str = option("answer", "column that holds the right answer")
     foil: str = option("foil", "column that holds a wrong answer; it may be missing, then answers of other rows are taken")

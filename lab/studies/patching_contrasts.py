@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from lab.data.prompt_sources import ENGLISH
-from lab.data.questions import Question, counterparts, subject
-from lab.errors import DataError
+from lab.data.questions import Question, counterparts, from_rows, subject
+from lab.data.questions import read as questions_of
+from lab.errors import DataError, OptionError
 from lab.models.loading import Base
 from lab.models.rows import BASE
 from lab.probing.decomposition import Decomposition
 from lab.probing.patching_effects import Contrast
 from lab.probing.patching_trials import Reading, Trial, differences, said
-from lab.studies import probing_questions
 from lab.studies.attention_prompts import AUTO, HELD_OUT, knows_the_world
+from lab.tracking.rows import table
 
 BEFORE, SUBJECT, AFTER, LAST = "before subject", "subject", "after subject", "last token"
 ROLES = (BEFORE, SUBJECT, AFTER, LAST)
@@ -65,10 +66,30 @@ def read(config: Any, base: Base, tokenizer: Any, run_id: str | None) -> list[Qu
         base: The model that reads them.
         tokenizer: The one that prompts go through.
         run_id: A training run whose held-out rows may be asked for.
+
+    Raises:
+        OptionError: A source is unknown or too long, or held-out rows are asked for and there are none.
+        DataError: See `lab.data.questions.read`.
     """
     natural = HELD_OUT if run_id is not None else KNOWLEDGE if knows_the_world(base) else ENGLISH
-    named = tuple(natural if source == AUTO else source for source in config.prompts)
-    return probing_questions.read(replace(config, prompts=named, count=_READ * config.count), base, tokenizer, run_id)
+    named = list(dict.fromkeys(natural if source == AUTO else source for source in config.prompts))
+    others = [source for source in named if source != HELD_OUT]
+    found = _held_out(tokenizer, run_id, config.seed) if HELD_OUT in named else []
+    longest = getattr(base.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if others:
+        found += questions_of(tokenizer, others, count=_READ * config.count, seed=config.seed, chat=config.chat,
+                              longest=longest, prompt=config.prompt, answer=config.answer, foil=config.foil,
+                              also=(AUTO, HELD_OUT))
+    return found
+
+
+def _held_out(tokenizer: Any, run_id: str | None, seed: int) -> list[Question]:
+    rows = [] if run_id is None else table(run_id, "samples")
+    if not rows:
+        who = "no run is given; type run_id=<a training run> beside it" if run_id is None else (
+            f"run {run_id} keeps none (it was not trained here); type prompts={KNOWLEDGE}")
+        raise OptionError(f"prompts={HELD_OUT} are rows that a training run held out, and {who}, or any other source")
+    return from_rows(tokenizer, rows, category=HELD_OUT, seed=seed)
 
 
 def of_training(model: Any, tokenizer: Any, questions: Sequence[Question], name: str, contrast: str) -> list[Candidate]:
@@ -157,7 +178,8 @@ def choose(model: Any, decomposition: Decomposition, candidates: Sequence[Candid
     if not kept:
         raise DataError(f"none of {len(candidates)} contrasts can be used: {len(usable)} have two readings that answer "
                         "differently, and each needs another of its length that says other things. Ask for more with "
-                        "count=, or other prompts; after a training that hardly changed anything there may be nothing to patch")
+                        "count=, or other prompts; after a training that hardly changed anything there may be nothing "
+                        "to patch")
     return Chosen(kept, rows, [role for role in ROLES if any(each.contrast.roles[role] for each in kept)])
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from lab.evaluation.intervals import Estimate, over_items
-from lab.studies.attention_intervals import over_prompts
+from lab.studies.attention_intervals import RESAMPLES, over_prompts
 
-__all__ = ["mean", "ratio", "over_prompts"]
+__all__ = ["mean", "over_prompts", "ratio", "shares"]
 
 
 def mean(values: np.ndarray) -> Estimate:
@@ -30,3 +30,20 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> Estimate:
     at = np.flatnonzero(np.isfinite(part))
     return replace(over_items(lambda rows: float(part[at[rows]].mean() / whole[at[rows]].mean()), len(at)),
                    covers=f"prompts (n={len(at)})")
+
+
+def shares(parts: np.ndarray, whole: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns `ratio` of many parts at once: values and ends of their 95 % intervals, [C] each.
+
+    Args:
+        parts: [P, C], nan where a prompt has none.
+        whole: [P].
+        seed: Of the resampling.
+    """
+    prompts = len(whole)
+    defined = np.isfinite(parts)
+    filled, same = np.where(defined, parts, 0.0), np.where(defined, whole[:, None], 0.0)
+    weights = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), RESAMPLES)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = np.nanpercentile((weights @ filled) / (weights @ same), [2.5, 97.5], axis=0)
+        return filled.sum(0) / same.sum(0), low, high

@@ -47,10 +47,11 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
     probing_questions.record(run, questions)
     found = patching_cells.effects(config, model, decomposition, contrasts, plan)
     ranking = patching_ranking.rank(config, model, decomposition, contrasts, plan, found) if asked.ranked else None
-    patching_report.record(run, config, plan, chosen, found, ranking, trained=name is not None)
+    every = patching_report.rows(plan, found)
+    patching_report.record(run, config, plan, chosen, found, ranking, every, trained=name is not None)
     patching_report.draw_tokens(run, config, model, decomposition, chosen, trained=name is not None)
     close(run, patching_verdicts.verdicts(asked, plan, found, ranking, chosen.roles), Report(
-        question=question, table=patching_report.rows(plan, found)[:10],
+        question=question, table=every[:10],
         limits=[*limits, *(tuned_limits if name is not None else [])],
         sections=patching_report.sections(config, plan, chosen, found, trained=name is not None),
         sources=[source] if source else [], prediction=config.predict, next=_next(config, source)))
@@ -62,8 +63,8 @@ def _opened(run: Run, config: Any) -> tuple[Any, Any, Base, str | None]:
         kept = capsule.fetch(config.run_id)
         if kept.kind == "model":
             raise ModelUnsupported(f"run {kept.run_id} kept a whole model, and base and tuned are patched as rows of one "
-                                   f"batch, between adapters. Patch two prompts of it: model=run:{kept.run_id}; or train with "
-                                   "method=lora")
+                                   f"batch, between adapters. Patch two prompts of it: model=run:{kept.run_id}; or train "
+                                   "with method=lora")
         opened = open_several([config.run_id], device=config.device, dtype=config.dtype, base=config.model)
         (name, one), = opened.capsules.items()
         capsule.use(run, one)

@@ -14,15 +14,15 @@ from lab.studies.patching_cells import BLOCKS, Effects, Plan
 
 PATCHING, NORM, RELATIVE, RANDOM = "patching", "norm", "relative norm", "chance"
 METHODS = (PATCHING, NORM, RELATIVE, RANDOM)
-DRAWS = 10  # random sets of places
+ORDERS = 5  # random ones
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What sets of places do to prompts that had no part in naming them.
+    """What the 1, 2, … k best places do together to prompts that had no part in naming them.
 
     Attributes:
-        effects: Direction -> method -> [P] nats; of random sets the mean.
+        effects: Direction -> method -> [P, k] nats; of places in random order the mean over orders.
         named: Method -> half -> places, best first; the other half was patched at them.
         scores: Method -> [P, C], by which the pool was ranked on each half.
         pool: C places.
@@ -43,6 +43,9 @@ def rank(config: Any, model: Any, decomposition: Decomposition, contrasts: Seque
          ) -> Ranking:
     """Returns what the best places by patching, by norm and by chance do on the other half of the prompts.
 
+    How many of the best are patched together decides how well a ranking looks: with many, every ranking has all that it
+    takes. So it is measured for each number up to `config.top`.
+
     By patching: the mean effect beyond that of unrelated prompts, over both directions. By norm: the L2 norm of what source
     and destination differ by in what the block adds, mean over the role's tokens; and the same over the destination's.
 
@@ -62,20 +65,23 @@ def rank(config: Any, model: Any, decomposition: Decomposition, contrasts: Seque
     by_norm, relative = norms(decomposition, contrasts, pool, kept)
     scores = {PATCHING: _mean(np.array(own), 0), NORM: by_norm, RELATIVE: relative}
     named: dict[str, list[list[Cell]]] = {method: [] for method in scores}
-    effects = {direction: {method: np.full(len(contrasts), np.nan) for method in METHODS} for direction in config.directions}
+    effects = {direction: {method: np.full((len(contrasts), config.top), np.nan) for method in METHODS}
+               for direction in config.directions}
     rng = np.random.default_rng(config.seed)
     for half in (0, 1):
         for method, values in scores.items():
             order = np.argsort(-np.nan_to_num(_mean(values[half::2], 0), nan=-np.inf), kind="stable")[:config.top]
             named[method].append([pool[index] for index in order])
-        chance = [[pool[index] for index in rng.choice(len(pool), config.top, replace=False)] for _ in range(DRAWS)]
-        sets = [*(named[method][half] for method in scores), *chance]
+        chance = [[pool[index] for index in rng.choice(len(pool), config.top, replace=False)] for _ in range(ORDERS)]
+        orders = [*(named[method][half] for method in scores), *chance]
+        sets = [order[:k] for order in orders for k in range(1, config.top + 1)]
         others = [_without_null(contrast) for contrast in contrasts[1 - half::2]]
         for direction in config.directions:
-            effect = measure(model, decomposition, others, sets, direction).effect
+            effect = np.nan_to_num(measure(model, decomposition, others, sets, direction).effect)  # no token: no effect
+            effect = effect.reshape(len(others), len(orders), config.top)
             for number, method in enumerate(scores):
-                effects[direction][method][1 - half::2] = np.nan_to_num(effect[:, number])  # no token of a role: no effect
-            effects[direction][RANDOM][1 - half::2] = np.nan_to_num(effect[:, len(scores):]).mean(1)
+                effects[direction][method][1 - half::2] = effect[:, number]
+            effects[direction][RANDOM][1 - half::2] = effect[:, len(scores):].mean(1)
     return Ranking(effects, named, scores, pool)
 
 

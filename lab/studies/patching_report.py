@@ -16,7 +16,7 @@ from lab.probing.patching_null import beyond_unrelated
 from lab.studies import patching_ranking
 from lab.studies.patching_cells import Effects, Plan, error
 from lab.studies.patching_contrasts import Chosen
-from lab.studies.patching_intervals import mean, over_prompts, ratio
+from lab.studies.patching_intervals import mean, over_prompts, shares
 from lab.studies.patching_ranking import Ranking, described
 from lab.tracking.report import table
 from lab.tracking.run import Run
@@ -35,21 +35,21 @@ def check_positions(config: Any, chosen: Chosen) -> None:
             raise OptionError(f"positions={position}: no prompt has such a position; allowed are 0 to {longest - 1}")
 
 
-def record(run: Run, config: Any, plan: Plan, chosen: Chosen, found: Effects, ranking: Ranking | None, *, trained: bool
-           ) -> None:
-    """Keeps metrics, tables and the figures over all prompts."""
+def record(run: Run, config: Any, plan: Plan, chosen: Chosen, found: Effects, ranking: Ranking | None,
+           every: list[dict[str, Any]], *, trained: bool) -> None:
+    """Keeps metrics, tables, `rows` among them, and the figures over all prompts."""
     total = mean(found.total)
     values = {"probing/patching_whole_effect_mean_nats": total.value, "probing/patching_whole_error_max_nats": error(found)}
     for direction, one in found.of(plan, "places").items():
         values[f"probing/patching_{direction}_cells_beyond_null_share"] = float((_p(one) < ALPHA).mean())
     if ranking is not None:
         for direction, effects in ranking.effects.items():
-            values |= {f"probing/patching_{direction}_named_by_{method.replace(' ', '_')}_nats": float(each.mean())
+            values |= {f"probing/patching_{direction}_named_by_{method.replace(' ', '_')}_mean_nats": float(each.mean())
                        for method, each in effects.items()}
         run.table("named", patching_ranking.rows(ranking))
-        _draw_ranking(run, ranking, found)
+        _draw_ranking(run, ranking, found, trained=trained)
     run.summary(values)
-    run.table("places", rows(plan, found))
+    run.table("places", every)
     run.table("heads", _rows([[cell] for cell in plan.by_head], found.of(plan, "by_head"), found.total, heads=True))
     run.table("joined", _rows(plan.joined, found.of(plan, "joined"), found.total))
     run.table("prompts", chosen.rows)
@@ -116,6 +116,9 @@ def sections(config: Any, plan: Plan, chosen: Chosen, found: Effects, *, trained
     if config.null != CHANGE:
         words += (" A swap also takes away what the place holds of its own prompt, so for necessity it destroys an answer "
                   "wherever that is; read it beside sufficiency only.")
+    if not trained:
+        words += (" A patch that only destroys the destination's own answer, and brings no other, already gains up to "
+                  "half of the whole; how far that goes is what the null shows.")
     return [("In words", words),
             ("Blocks of all layers together", table(_rows(plan.joined, found.of(plan, "joined"), found.total)))]
 
@@ -123,16 +126,18 @@ def sections(config: Any, plan: Plan, chosen: Chosen, found: Effects, *, trained
 def _rows(cells: list[list[Cell]], measured: Mapping[str, Measured], total: np.ndarray, *, heads: bool = False
           ) -> list[dict[str, Any]]:
     p = {direction: _p(one) for direction, one in measured.items()}
+    means = {direction: over_prompts(one.effect) for direction, one in measured.items()}
+    parts = {direction: shares(one.effect, total) for direction, one in measured.items()}
     found = []
     for index, some in enumerate(cells):
         cell = some[0]
         row: dict[str, Any] = ({"head": f"{cell.layers[0]}.{cell.head}"} if heads else
                                {**described(cell), "layer": cell.layers[0] if len(cell.layers) == 1 else "all"})
         for direction, one in measured.items():
-            effect = one.effect[:, index]
-            value, share = mean(effect), ratio(effect, total)
-            row |= {f"{direction} (nats)": value.value, f"{direction} 95 % interval": f"{value.low:.3g} to {value.high:.3g}",
-                    f"{direction} (share)": share.value, f"{direction} share 95 %": f"{share.low:.2g} to {share.high:.2g}",
+            value, low, high = (float(each[index]) for each in means[direction])
+            share, least, most = (float(each[index]) for each in parts[direction])
+            row |= {f"{direction} (nats)": value, f"{direction} 95 % interval": f"{low:.3g} to {high:.3g}",
+                    f"{direction} (share)": share, f"{direction} share 95 %": f"{least:.2g} to {most:.2g}",
                     f"{direction} of the null (nats)": float(np.nanmean(one.null[..., index])),
                     f"{direction} null: standard deviation": float(np.nanstd(one.null[..., index])),
                     f"{direction} adjusted p": float(p[direction][index])}
@@ -156,14 +161,12 @@ def _draw(run: Run, config: Any, name: str, one: Measured, shape: tuple[int, int
                               "layers": np.array(layers or plan.layers), "columns": np.array(columns)})
 
 
-def _draw_ranking(run: Run, ranking: Ranking, found: Effects) -> None:
-    methods = list(next(iter(ranking.effects.values())))
-    ends = {direction: [(one.value, one.low, one.high) for one in map(mean, effects.values())]
-            for direction, effects in ranking.effects.items()}
-    figure, axes = panels(1, width=6.8, height=4.2)
-    top = len(next(iter(ranking.named.values()))[0])
-    by_ranking(ends, methods, axes[0], total=float(found.total.mean()), covers=f"prompts (n={len(found.total)})",
-               title=f"{top} of {len(ranking.pool)} places patched together,\nnamed on the other half of the prompts")
+def _draw_ranking(run: Run, ranking: Ranking, found: Effects, *, trained: bool) -> None:
+    figure, axes = panels(len(ranking.effects), width=5.4, height=4.2)
+    for ax, (direction, effects) in zip(axes, ranking.effects.items(), strict=True):
+        by_ranking({method: np.stack(over_prompts(values), 1) for method, values in effects.items()}, ax,
+                   total=float(found.total.mean()), covers=f"prompts (n={len(found.total)})", pool=len(ranking.pool),
+                   title=f"{_title(direction, trained)},\nplaces named on the other half of the prompts")
     run.figure("named", figure, {f"{direction}.{method}": values for direction, effects in ranking.effects.items()
                                  for method, values in effects.items()} | {"total": found.total} | {
         f"score.{method}": values for method, values in ranking.scores.items()})

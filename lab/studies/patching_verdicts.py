@@ -63,9 +63,9 @@ def hypotheses(asked: Asked, prompts: int, *, trained: bool) -> list[Hypothesis]
             f"everything (ratio of means): supported if its 95 % interval over prompts lies above {CONCENTRATED:g}, refuted "
             "if below", f"the same of {asked.top} places drawn by chance"), Hypothesis(
             NAMED, "Places named by patching change the answer more than places ranked by the norm of their change.",
-            f"effect of patching the {asked.top} best places by patching minus that of the {asked.top} best by norm, named "
-            "on one half of the prompts and patched on the other, mean over directions: supported if its 95 % interval over "
-            "prompts, paired, lies above 0 nats, refuted if below", "0: both name equally good places")]
+            f"effect of patching the k best places by patching minus that of the k best by norm, mean over k from 1 to "
+            f"{asked.top} and over directions, named on one half of the prompts and patched on the other: supported if its "
+            "95 % interval over prompts, paired, lies above 0 nats, refuted if below", "0: both name equally good places")]
     return found
 
 
@@ -93,7 +93,7 @@ def _feed_forward(plan: Plan, found: Effects, roles: list[str]) -> Verdict:
 
 def _few(found: Effects, ranking: Ranking) -> Verdict:
     direction = next(iter(ranking.effects))
-    effects = ranking.effects[direction]
+    effects = {method: values[:, -1] for method, values in ranking.effects[direction].items()}
     chance = float(effects[RANDOM].mean() / found.total.mean())
     return exceeds(FEW, ratio(effects[PATCHING], found.total), threshold=CONCENTRATED, unit="of the whole effect",
                    null=f"{chance:.2g}: places drawn by chance", detail=f"{direction}: {_places(ranking)}")
@@ -101,9 +101,11 @@ def _few(found: Effects, ranking: Ranking) -> Verdict:
 
 def _named(ranking: Ranking) -> Verdict:
     def of(method: str) -> np.ndarray:
-        return np.mean([effects[method] for effects in ranking.effects.values()], axis=0)
+        return np.mean([effects[method].mean(1) for effects in ranking.effects.values()], axis=0)
 
     words = ", ".join(f"{method} {of(method).mean():.2f}" for method in (PATCHING, NORM, RELATIVE, RANDOM))
+    other = mean(of(PATCHING) - of(RELATIVE))
+    words += f"; patching minus relative norm {other.value:.2f}, {other.low:.2f} to {other.high:.2f}"
     return exceeds(NAMED, mean(of(PATCHING) - of(NORM)), threshold=0.0, unit="nats",
                    null=f"{of(RANDOM).mean():.2g} nats: what places drawn by chance do", detail=f"nats by {words}")
 
