@@ -10,11 +10,12 @@ import torch
 from lab.errors import OptionError
 from lab.probing.capture import capture
 from lab.probing.decomposition import Decomposition
+from lab.probing.products import products
 from lab.probing.sites import DELTA_ATTN, DELTA_FFN, PRE_ATTN, SITES
 
 MEASURES = ("growth", "attention_share", "attention_to_stream", "feed_forward_to_stream", "attention_to_feed_forward",
             "added_to_stream", "attention_projection", "feed_forward_projection")
-_PRODUCTS = ((PRE_ATTN, DELTA_ATTN), (PRE_ATTN, DELTA_FFN), (DELTA_ATTN, DELTA_FFN))
+PARTS = (PRE_ATTN, DELTA_ATTN, DELTA_FFN)  # of which the other sites are sums
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def norms(model: Any, given: Mapping[str, torch.Tensor], decomposition: Decompos
         OptionError: A prompt has only one token, so that nothing comes after the first.
     """
     positions = _positions(given)
-    products = capture(model, given, decomposition, reduce=lengths_and_products).stack("products")
+    products = capture(model, given, decomposition, sites=PARTS, reduce=lengths_and_products).stack("products")
     later, first = ({name: values.double().cpu().numpy() for name, values in _measured(products, counted[:, None]).items()}
                     for counted in positions)
     return Norms(later, first)
@@ -64,26 +65,14 @@ def norms(model: Any, given: Mapping[str, torch.Tensor], decomposition: Decompos
 def lengths_and_products(layer: int, found: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Returns all that the measures of a layer are made of, a reduction for `lab.probing.capture.capture`.
 
-    Reading each activation as few times as possible: on a GPU a layer has time for a dozen passes over them, not for fifty.
-    Sums are in float32 at least. In bfloat16, which has float32's range, single products are rounded as the activations
-    were already.
-
     Args:
         layer: Its index, of no matter.
-        found: [B, P, D] at all of `SITES`.
+        found: [B, P, D] at `PARTS`.
 
     Returns:
-        `products`, [B, P, 8]: Euclidean lengths at each of `SITES`, and inner products of pre_attn with delta_attn, of
-        pre_attn with delta_ffn, and of delta_attn with delta_ffn.
+        `products`, [B, P, 8], see `lab.probing.products.products`.
     """
-    wide = torch.float64 if found[PRE_ATTN].dtype == torch.float64 else torch.float32
-    lengths = [torch.linalg.vector_norm(found[site], dim=-1, dtype=wide) for site in SITES]
-    products = [_times(found[one], found[other]).sum(-1, dtype=wide) for one, other in _PRODUCTS]
-    return {"products": torch.stack([*lengths, *products], -1)}
-
-
-def _times(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    return (one.float() if one.dtype == torch.float16 else one) * other  # products leave float16's range
+    return {"products": products(*(found[site] for site in PARTS))}
 
 
 def _positions(given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,8 +1,6 @@
 """One forward pass with everything seen that a layer's modules take and return: what a decomposition is searched in."""
 
 import contextlib
-import functools
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -112,21 +110,14 @@ def first(value: Any) -> Any:
     return value[0] if isinstance(value, tuple | list) and value else value
 
 
-def layer_input(layer: Any, args: tuple, kwargs: dict) -> Any:
+def layer_input(args: tuple, kwargs: dict) -> Any:
     """Returns the stream that a layer is called with, whether by place or by name."""
-    if args:
-        return args[0]
-    return kwargs.get(_first_name(type(layer)))
-
-
-@functools.cache
-def _first_name(kind: Any) -> str:
-    return list(inspect.signature(kind.forward).parameters)[1]
+    return next((value for value in (*args[:1], *kwargs.values()) if isinstance(value, torch.Tensor)), None)
 
 
 def _listen(layer: Any, into: _Layer, shape: tuple[int, ...]) -> list[Any]:
     def begin(module: Any, args: tuple, kwargs: dict) -> None:
-        stream = layer_input(module, args, kwargs)
+        stream = layer_input(args, kwargs)
         into.calls[""] = into.calls.get("", 0) + 1
         if isinstance(stream, torch.Tensor):
             into.began, into.before = stream, stream.clone()

@@ -80,7 +80,7 @@ def _handles(model: Any, block: Any, parts: Parts, layer: int, site: str, change
 
 def _entering(change: Change) -> Callable:
     def hook(module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        stream = layer_input(module, args, kwargs)
+        stream = layer_input(args, kwargs)
         new = change(0, stream)
         if args:
             return (new, *args[1:]), kwargs
@@ -119,7 +119,7 @@ class _Middle:
                         *(block.get_submodule(term.path).register_forward_hook(self._term(term)) for term in self.terms)]
 
     def _begin(self, module: Any, args: tuple, kwargs: dict) -> None:
-        stream = layer_input(module, args, kwargs)
+        stream = layer_input(args, kwargs)
         self.sum = stream.clone() if self.clone else stream
 
     def _term(self, term: Term) -> Callable:

@@ -83,7 +83,7 @@ class _Listener:
 
     def begin(self, layer: Any, args: tuple, kwargs: dict) -> None:
         self.versions, self.returned = {}, {}
-        self.before = self._safe("", layer_input(layer, args, kwargs), self.parts.input_overwritten)
+        self.before = self._safe("", layer_input(args, kwargs), self.parts.input_overwritten)
 
     def keep(self, path: str) -> Callable:
         def hook(module: Any, args: tuple, output: Any) -> None:
@@ -102,6 +102,10 @@ class _Listener:
                 raise ModelUnsupported(f"{self.what} wrote into {key or 'its input'} after it was captured, which it did "
                                        "not when the model was looked at first")
         return Stream(self.parts, self.before, first(output), self.returned, positions)
+
+    def forget(self) -> None:
+        """Lets go of the layer's activations; else they would stay until the layer runs again."""
+        self.before, self.versions, self.returned = None, {}, {}
 
     def _safe(self, key: str, value: torch.Tensor, overwritten: bool) -> torch.Tensor:
         if overwritten or value.is_inference():  # inference tensors carry no version
@@ -134,7 +138,7 @@ def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, lay
     Args:
         model: A causal language model, PEFT or plain.
         decomposition: Of this model or its base.
-        receive: Takes the layer's index and its stream, which is valid until the layer runs again.
+        receive: Takes the layer's index and its stream, to be used in that call.
         layers: Those that report.
         positions: [B, P], token positions of each row that are kept; None for all.
 
@@ -153,6 +157,7 @@ def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, lay
             if index == last:
                 sums.settle()
             receive(index, stream)
+            listener.forget()
         return hook
 
     with contextlib.ExitStack() as hooks:

@@ -1,5 +1,8 @@
 """Captured activations are the model's own: they add up, are not overwritten, and only what was asked for is kept."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -150,3 +153,17 @@ def test_names_that_are_not_there():
 def test_a_raw_site_that_no_one_module_gives():
     with pytest.raises(ModelUnsupported, match=r"site ffn_out: layers \[0\] have no one module"):
         taken(toy.toy(toy.two_branches), toy.some_tokens(), sites=["ffn_out"])
+
+
+def test_a_reduction_lets_go_of_each_layer_as_it_ends():
+    model, tokens = toy.toy(*[toy.sequential] * 3), toy.some_tokens()
+    alive: list = []
+
+    def reduce(layer, at):
+        assert not any(each() is not None for each in alive), "activations of the layer before are still held"
+        alive[:] = [weakref.ref(at["delta_attn"]), weakref.ref(at["delta_ffn"])]
+        return {"length": at["delta_ffn"].norm(dim=-1)}
+
+    taken(model, tokens, sites=["delta_attn", "delta_ffn"], reduce=reduce)
+    gc.collect()
+    assert not any(each() is not None for each in alive)
