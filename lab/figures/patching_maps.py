@@ -19,7 +19,7 @@ _MOST_TOKENS = 40
 def patch_maps(own: Mapping[str, Any], null: Mapping[str, Any], columns: Sequence[str], *, layers: Sequence[int],
                total: float, title: str, xlabel: str, null_title: str, marks: Mapping[str, Any] | None = None,
                marked: str = "", tokens: bool = False) -> Figure:
-    """A figure with effects above and the same of the null below, a column a site, all on one scale.
+    """A figure with effects above and the same of the null below (beside, for one site), all on one scale.
 
     Args:
         own: Site -> (L, X) nats; nan where there is nothing to patch.
@@ -37,11 +37,12 @@ def patch_maps(own: Mapping[str, Any], null: Mapping[str, Any], columns: Sequenc
     sites = list(own)
     shared = symmetric(*own.values(), *null.values())
     decimals = 2 if (shared.vmax or 0) >= 0.5 else 3
-    width = max(3.9, (0.24 if tokens else 0.55) * len(columns) + 1.7) if tokens or len(columns) < 8 else 4.6
-    figure, axes = grid(2, len(sites), width=width, height=min(6.0, 2.3 + 0.16 * len(layers)) + (0.5 if tokens else 0.0))
+    width = min(6.6, max(3.9, (0.24 if tokens else 0.55) * len(columns) + 1.7))
+    shape = (2, len(sites)) if len(sites) > 1 else (1, 2)
+    figure, axes = grid(*shape, width=width, height=min(6.0, 2.3 + 0.16 * len(layers)) + (0.5 if tokens else 0.0))
     for column, site in enumerate(sites):
         for row, (values, words) in enumerate(((own, site), (null, f"null, {site}"))):
-            ax = axes[row, column]
+            ax = axes[row, column] if len(sites) > 1 else axes[0, row]
             heat_map(_without_minus_zero(as_floats(values[site]), decimals), [str(layer) for layer in layers],
                      _plain(columns, tokens), ax, cmap=DIVERGING, norm=shared,
                      label=f"nats (everything: {total:.2f})", xlabel=xlabel, ylabel="layer",

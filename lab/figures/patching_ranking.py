@@ -37,5 +37,6 @@ def by_ranking(effects: Mapping[str, Any], ax: Axes | None = None, *, total: flo
     ax.set_title(title, loc="left", fontsize=9.5)
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.06 * (high - low))
-    legend(ax, title=f"ranked by; 95 % interval over {covers}", title_fontsize=8, fontsize=8)
+    legend(ax, title=f"ranked by; 95 % interval over {covers}", title_fontsize=8, fontsize=8, loc="upper center",
+           bbox_to_anchor=(0.5, -0.16), ncols=len(effects))
     return ax

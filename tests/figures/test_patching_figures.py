@@ -30,6 +30,8 @@ def test_effects_stand_above_their_null_on_one_scale():
 def test_small_effects_keep_a_digit():
     figure = patch_maps({"head": [[0.012, -0.0001], [0, 0]]}, {"head": np.zeros((2, 2))}, ["0", "1"], **WORDS)
     assert [text.get_text() for text in grids(figure)[0].texts][:2] == ["0.012", "0.000"]
+    own, null = grids(figure)  # one site and its null stand side by side
+    assert own.get_position().y0 == null.get_position().y0 and own.get_position().x0 < null.get_position().x0
 
 
 def test_tokens_are_named_one_by_one_until_there_are_too_many():
