@@ -46,7 +46,7 @@ def rank(config: Any, model: Any, decomposition: Decomposition, contrasts: Seque
     How many of the best are patched together decides how well a ranking looks: with many, every ranking has all that it
     takes. So it is measured for each number up to `config.top`.
 
-    By patching: the mean effect beyond that of unrelated prompts, over both directions. By norm: the L2 norm of what source
+    By patching: the mean effect over both directions, which is what the other half is asked for too. By norm: the L2 norm of what source
     and destination differ by in what the block adds, mean over the role's tokens; and the same over the destination's.
 
     Args:
@@ -61,7 +61,7 @@ def rank(config: Any, model: Any, decomposition: Decomposition, contrasts: Seque
     pool = [plan.places[index] for index in at]
     kept = kept_readings(model, decomposition, [each for c in contrasts for each in (c.source, c.destination)],
                          sorted({(cell.layers[0], cell.site) for cell in pool}))
-    own = [one.effect[:, at] - _mean(one.null[..., at], 1) for one in found.of(plan, "places").values()]
+    own = [one.effect[:, at] for one in found.of(plan, "places").values()]
     by_norm, relative = norms(decomposition, contrasts, pool, kept)
     scores = {PATCHING: _mean(np.array(own), 0), NORM: by_norm, RELATIVE: relative}
     named: dict[str, list[list[Cell]]] = {method: [] for method in scores}

@@ -92,6 +92,33 @@ def test_the_stream_after_attention_is_patched_where_something_reads_it(name):
             assert torch.equal(logits[:2], clean[:2])
 
 
+def multiplied():
+    """A tiny Granite whose blocks are added times 0.3."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("granite", **architectures.COMMON, residual_multiplier=0.3)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+def test_multipliers_of_what_is_added_are_kept():
+    model = multiplied()
+    decomposition, tokens = decompose(model), prompt_rows()
+    assert {term.factor for parts in decomposition.layers for term in parts.terms} == {0.3}
+    clean = run(model, tokens, decomposition, [])
+    for places in (everywhere(model, decomposition), [Place("post_attn", 0)], [Place("post_attn", 1)]):
+        assert close(run(model, tokens, decomposition, [Patch(2, 0, place) for place in places])[2], clean[0])
+
+
+def test_a_stream_patched_twice_in_a_layer_goes_on_as_it_was_patched_last():
+    model = architectures.model("llama")
+    decomposition, tokens = decompose(model), torch.cat([prompt_rows(), architectures.prompts(3, LENGTH)[2:]])
+    clean = run(model, tokens, decomposition, [])
+    early, late = Patch(2, 3, Place("pre_attn", 1)), Patch(2, 0, Place("post_attn", 1))
+    for patches in ([early, late], [late, early]):
+        assert close(run(model, tokens, decomposition, patches)[2], clean[0])
+
+
 @pytest.mark.parametrize("name", ("llama", "gpt2", "bloom", "gemma2", "gpt_neox", "deepseek_v3", "falcon"))
 def test_all_heads_of_a_layer_are_its_attention(name):
     model = architectures.model(name)

@@ -17,6 +17,7 @@ from lab.probing.patching_norms import norms
 from lab.probing.patching_null import beyond_unrelated
 from lab.probing.patching_trials import Reading, Trial, differences, kept_readings, said
 from tests import architectures
+from tests.probing.test_patching import multiplied
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 IDS = (7, 11)
@@ -147,7 +148,7 @@ def test_an_edited_block_of_one_layer_is_found_and_named_first():
 
 
 def test_norms_are_those_of_captured_activations():
-    model = architectures.model("granite")  # its residual multiplier is not 1
+    model = multiplied()
     parts, (one, other) = decompose(model), readings(2)
     given = inputs(model, torch.tensor([one.tokens, other.tokens]))
     values = capture(model, given, parts).values
