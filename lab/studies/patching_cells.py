@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
@@ -117,9 +118,8 @@ def effects(config: Any, model: Any, decomposition: Decomposition, contrasts: Se
              for direction in ("sufficiency", "necessity")}
     total = clean["necessity"] - clean[SUFFICIENCY]
     scale = max(1.0, float(np.abs(list(clean.values())).max()))
-    import torch
-
-    bound = _ROUNDINGS * torch.finfo(next(anatomy.plain_model(model).parameters()).dtype).eps * scale
+    # not any weight's: quantised ones are integers
+    bound = _ROUNDINGS * torch.finfo(anatomy.plain_model(model).get_input_embeddings().weight.dtype).eps * scale
     for direction, one in found.items():
         wrong = float(np.abs(one.effect[:, -1] - total).max())
         if not wrong <= bound:

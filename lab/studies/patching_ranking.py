@@ -46,8 +46,9 @@ def rank(config: Any, model: Any, decomposition: Decomposition, contrasts: Seque
     How many of the best are patched together decides how well a ranking looks: with many, every ranking has all that it
     takes. So it is measured for each number up to `config.top`.
 
-    By patching: the mean effect over both directions, which is what the other half is asked for too. By norm: the L2 norm of what source
-    and destination differ by in what the block adds, mean over the role's tokens; and the same over the destination's.
+    By patching: the mean effect over both directions, which is what the other half is asked for too. By norm: the L2 norm
+    of what source and destination differ by in what the block adds, mean over the role's tokens; and the same over the
+    destination's.
 
     Args:
         config: Of the study.
