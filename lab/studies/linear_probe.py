@@ -13,8 +13,8 @@ LIMITS = [
     "In a wide model a linear probe can learn few types by heart: selectivity near 0 then says little; types never seen "
     "decide.",
     "Intervals resample groups of the test part; another split or another training seed of the model is not in them.",
-    "The place named in a verdict was chosen by cross-validation within training. The best place of a figure was not: its "
-    "adjusted p in the table counts all places.",
+    "The chosen place of a verdict is where cross-validation within the training rows gained most. The best place of a "
+    "figure was not chosen so: its adjusted p in the table counts all places.",
     "One draw of first weights stands for the untrained network.",
 ]
 

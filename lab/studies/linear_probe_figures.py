@@ -66,14 +66,14 @@ def _accuracy(run: Run, found: Found, sites: Sequence[str]) -> None:
 
 def _panel(found: Found, name: str, part: Part, site: str, ax: Axes) -> None:
     layers, at = along(found, site)
-    weights = resampled(part.groups)
+    weights, groups = resampled(part.groups), len(np.unique(part.groups))
     lines = {}
     for model, readout in getattr(found, name).items():
-        lines[_said(model, found)] = _line(interval(readout.hits[at], weights), model)
+        lines[_said(model, found)] = _line(interval(readout.hits[at], weights, hits_of=groups), model)
         if readout.control.shape[1] and model == BASE:
             lines["its control tasks"] = _line(interval(readout.control[at].mean(1), weights), "control task")
     if name == "shared" and found.wide is not None:
-        lines["too large probe"] = _line(interval(found.wide.hits[at], weights), "too large probe")
+        lines["too large probe"] = _line(interval(found.wide.hits[at], weights, hits_of=groups), "too large probe")
         lines["its control tasks (too large)"] = _line(interval(found.wide.control[at].mean(1), weights), "its control task")
     levels = {"most frequent class": majority(part.labels[0, part.split.train], part.tested[0])}
     if name in found.cues:
@@ -81,7 +81,7 @@ def _panel(found: Found, name: str, part: Part, site: str, ax: Axes) -> None:
     null = found.nulls.get(BASE) if name == "disjoint" else None
     accuracy_by_layer(layers, lines, ax, band=None if null is None else np.stack([null.low[at], null.high[at]], 1),
                       references=levels, covers=COVERS, own_legend=False,
-                      title=f"{_NEVER if name == 'disjoint' else _SEEN} ({len(np.unique(part.groups))} groups): {site}")
+                      title=f"{_NEVER if name == 'disjoint' else _SEEN} ({groups} groups): {site}")
 
 
 def _said(model: str, found: Found) -> str:

@@ -56,7 +56,7 @@ def _place(one: Found, model: str, number: int) -> Row:
                 "layer": None if place.site == EMBEDDING else place.layer}
     if one.asked.disjoint is not None:
         part, told, null = one.asked.disjoint, one.disjoint[model], one.nulls[model]
-        found = interval(told.hits[number], resampled(part.groups))
+        found = interval(told.hits[number], resampled(part.groups), hits_of=len(np.unique(part.groups)))
         gain = interval(told.bits[number], resampled(part.groups))
         row |= {"accuracy, types never seen (share)": float(found.value), "its " + ONE_SPLIT: _span(found),
                 "permutation band, low": float(null.low[number]), "permutation band, high": float(null.high[number]),
@@ -68,7 +68,7 @@ def _place(one: Found, model: str, number: int) -> Row:
                 "gain in cross-validation (bits)": float(told.held_out_bits[number]), "penalty": float(told.penalty[number])}
     if one.asked.shared is not None:
         part, told = one.asked.shared, one.shared[model]
-        found = interval(told.hits[number], resampled(part.groups))
+        found = interval(told.hits[number], resampled(part.groups), hits_of=len(np.unique(part.groups)))
         row |= {"accuracy, types seen (share)": float(found.value), "accuracy, types seen, " + ONE_SPLIT: _span(found)}
         if told.control.shape[1]:
             row |= {"control accuracy (share)": float(told.control[number].mean()), **_selective(one, number, model)}

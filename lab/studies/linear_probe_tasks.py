@@ -15,6 +15,7 @@ from lab.studies.attention_prompts import knows_the_world
 from lab.tracking.run import Run
 
 AUTO = "auto"
+MOST = 9  # tasks of one run, whose verdicts the note has to hold
 TASKS = ("carry", "attribute:job@name", "attribute:job@last", "entity", "order", "bracket_depth", "next_token_entropy")
 
 
@@ -22,7 +23,7 @@ def check(config: Any) -> None:
     """Finds every fault that can be seen before a model is loaded.
 
     Raises:
-        OptionError: A task or site is unknown or named twice, or columns are named without a file.
+        OptionError: A task or site is unknown or named twice, there are more than 9, or columns are named without a file.
     """
     check_sites(config.sites)
     for name in config.tasks:
@@ -30,6 +31,10 @@ def check(config: Any) -> None:
             labels_tasks.check(name)
     if len({labels_tasks.check(name) for name in config.tasks if name != AUTO}) < len(config.tasks) - (AUTO in config.tasks):
         raise OptionError(f"tasks={','.join(config.tasks)}: a task is named twice; name each once")
+    count = len(_names(config)) + (config.file is not None)
+    if count > MOST:
+        raise OptionError(f"tasks={','.join(config.tasks)}: {count} tasks; allowed are {MOST} in one run, so name fewer "
+                          "and run several")
     named = [name for name in ("word_column", "type_column", "group_column") if getattr(config, name) is not None]
     if config.file is None and named:
         raise OptionError(f"{named[0]}={getattr(config, named[0])} is given without a file that has it; type file=… beside "
@@ -62,8 +67,8 @@ def build(config: Any, base: Base, tokenizer: Any, entropy: Callable[..., Any]) 
         OptionError: See `lab.data.labels_tasks.build`.
         DataError: See `lab.data.labels_file.from_file`.
     """
-    names = [one for name in config.tasks for one in _meant(name, config)]
-    found = [labels_tasks.build(name, tokenizer, count=config.count, seed=config.seed, entropy=entropy) for name in names]
+    found = [labels_tasks.build(name, tokenizer, count=config.count, seed=config.seed, entropy=entropy)
+             for name in _names(config)]
     if config.file is not None:
         columns = Columns(config.text_column, config.label_column, config.word_column, config.type_column,
                           config.group_column)
@@ -80,6 +85,10 @@ def record(run: Run, tasks: Sequence[Labelled]) -> None:
         content.update(json.dumps([task.name, [prompt.input_ids for prompt in task.prompts], rows]).encode())
     run.dataset("labelled tokens", f"sha256:{content.hexdigest()}", ", ".join(task.name for task in tasks), "evaluation",
                 sum(map(len, tasks)), {"tasks": len(tasks)})
+
+
+def _names(config: Any) -> list[str]:
+    return [one for name in config.tasks for one in _meant(name, config)]
 
 
 def _meant(name: str, config: Any) -> Sequence[str]:

@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 import lab
+from lab.data.labels_attribute import KINDS, PLACES
 from lab.data.labels_tasks import build
 from lab.errors import DataError, OptionError
 from lab.models.loading import load_base
@@ -130,6 +131,8 @@ def test_a_labelled_file_is_a_task_and_a_large_probe_is_held_beside_the_linear_o
 @pytest.mark.parametrize("changes, error, words", [
     ({"tasks": ("cary",)}, OptionError, "task cary is unknown; near are carry"),
     ({"tasks": ("carry", "carry@last")}, OptionError, "a task is named twice"),
+    ({"tasks": ("auto", *(f"attribute:{kind}@{place}" for kind in KINDS[2:] for place in PLACES))}, OptionError,
+     "15 tasks; allowed are 9 in one run"),
     ({"sites": ("post_atn",)}, OptionError, "sites=post_atn: unknown post_atn"),
     ({"layers": (6,)}, OptionError, "there is no layer 6; this model has layers 0 to 5"),
     ({"count": 50}, OptionError, "count=50"),
@@ -219,6 +222,22 @@ def test_the_place_is_chosen_by_training_alone_and_before_the_last_layer():
     assert replace(one, last=2).early().tolist() == [0, 1, 2] and one.early().tolist() == [0, 1, 2, 3]
     assert one.best(BASE, one.early()) == 3  # not the best on the test part
     assert one.best(BASE, [0, 4]) == 4
+
+
+def test_what_moved_to_another_layer_is_not_lost_and_tasks_nobody_reads_do_not_hide_one_that_was():
+    one = found([0.5, 0.5, 0.5, 0.95, 0.5], [0.5, 0.5, 0.5, 0.1, 0.95], [0.5] * 5)
+    tuned = replace(one.disjoint[TUNED], held_out_bits=np.array([0, 0, 0, 0, 1.0]))
+    said = outcomes(replace(one, disjoint={**one.disjoint, TUNED: tuned}))
+    assert said["training_keeps_what_is_readable"] != "refuted" and said["directions_stay"] == "refuted"
+    assert outcomes(one)["training_keeps_what_is_readable"] == "refuted"  # though four of its five places lose nothing
+
+
+def test_many_tasks_leave_their_details_to_the_table():
+    many = [found([0.5, 0.6, 0.7, 0.95, 0.5], [0.5] * 5, [0.5] * 5, name=f"attribute:{n}@last") for n in range(8)]
+    stated = linear_probe_verdicts.hypotheses([one.asked for one in many], tuned=True, untrained=True)
+    assert {one.detail for one in linear_probe_verdicts.verdicts(many, stated)} == {linear_probe_verdicts.IN_TABLE}
+    few = linear_probe_verdicts.hypotheses([one.asked for one in many[:7]], tuned=True, untrained=True)
+    assert all("0." in one.detail for one in linear_probe_verdicts.verdicts(many[:7], few))
 
 
 def test_a_task_that_cannot_be_split_is_refused():
