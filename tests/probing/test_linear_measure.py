@@ -44,6 +44,17 @@ def test_what_is_planted_is_read_beyond_controls_and_null_and_nothing_elsewhere(
     assert linear_measure.moved(probes, turned, disjoint)[1].mean() < 0.55
 
 
+def test_bits_are_gained_over_the_training_rows_own_frequencies():
+    rare = (TYPES % 4 == 0).astype(int)
+    part = linear_measure.disjoint_part(task(label=rare), seed=0)
+    found, probes = linear_measure.read(features(), part)
+    share = np.array([0.75, 0.25])
+    said = probes.log_probabilities(features()[:, part.split.test])[:, 0, np.arange(len(part.split.test)), part.tested[0]]
+    np.testing.assert_allclose(found.bits, (said - np.log(share)[part.tested[0]]) / np.log(2), atol=0.05)
+    surprise = -np.log2(share[rare[part.split.train]]).mean()
+    np.testing.assert_allclose(found.held_out_bits, surprise - probes.held_out_nats[:, 0] / np.log(2), atol=0.03)
+
+
 def test_labels_that_follow_position_in_groups_of_unlike_sizes_stay_inside_their_band():
     inside = 0
     for seed in range(100):

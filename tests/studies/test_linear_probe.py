@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from peft import LoraConfig, get_peft_model
 
 import lab
+from lab.data.labelled import ROWS
 from lab.data.labels_attribute import KINDS, PLACES
 from lab.data.labels_tasks import build
 from lab.errors import DataError, OptionError
 from lab.models.loading import load_base
+from lab.models.rows import BASE as BASE_ROWS
 from lab.probing.decomposition import decompose
 from lab.probing.linear_measure import Readout, disjoint_part
 from lab.probing.linear_null import null
@@ -74,6 +77,21 @@ def test_activations_are_those_of_hidden_states_at_the_labelled_tokens():
             states = base.model(ids, output_hidden_states=True).hidden_states
         for number, place in enumerate(asked):
             torch.testing.assert_close(found[number, row], states[place.layer + 1][0, task.position[row]], atol=2e-5, rtol=0)
+
+
+def test_base_and_adapter_are_told_apart_in_one_forward_pass():
+    base = load_base("embedded")
+    task = build("carry", base.tokenizer, count=200)
+    task = replace(task, **{name: getattr(task, name)[:40] for name in ROWS})
+    asked, parts = places(("post_ffn",), (2,)), decompose(base.model)
+    alone = linear_probe_features.features(base.model, parts, task, asked)[0]
+    torch.manual_seed(0)
+    model = get_peft_model(base.model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)).eval()
+    tuned = linear_probe_features.features(model, parts, task, asked)[0]
+    both = linear_probe_features.features(model, parts, task, asked, [BASE_ROWS, "default"])
+    for found, expected in zip(both, (alone, tuned), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert float((tuned - alone)[1].abs().max()) > 0.01
 
 
 def test_bits_of_the_next_token_are_those_of_the_models_distribution():
