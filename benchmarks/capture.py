@@ -4,7 +4,7 @@
     python -m benchmarks.capture --device cuda            # 7B shape in bfloat16, L = 1,024 and 4,096
     python -m benchmarks.capture --tiny --out /tmp/tiny   # a rehearsal
 
-All ways run in one process on equal random weights, in every round in another order. A ratio is the median over rounds of
+All ways run in one process on equal random weights, in every round in another order, and read four texts each time. A ratio is the median over rounds of
 a way's time over that of the plain forward of the same round, its spread the quartiles. On a CPU time is processor time,
 since others use the machine too, and freed memory stays with the process: by default glibc hands it back and takes it
 again in every layer, and whether a plain forward or one that keeps activations pays more for that is an accident of the
@@ -31,9 +31,9 @@ from typing import Any
 import torch
 
 from lab.models.batch import forward, inputs
-from lab.probing.capture import capture
+from lab.probing.capture import capturing
 from lab.probing.decomposition import decompose
-from lab.probing.norms import lengths_and_products, norms
+from lab.probing.norms import PARTS, lengths_and_products, norms
 
 SMALL = {"hidden_size": 512, "num_hidden_layers": 8, "num_attention_heads": 8, "num_key_value_heads": 8,
          "intermediate_size": 1408, "vocab_size": 4096, "max_position_embeddings": 8192}
@@ -44,6 +44,7 @@ PLAIN, KEPT, REDUCED = "plain forward", "lab, five sites kept", "lab, reduced in
 BARS = {"cpu": {KEPT: 1.1}, "cuda": {REDUCED: 1.05}}
 HOOKS = ("hook_resid_pre", "hook_attn_out", "hook_resid_mid", "hook_mlp_out", "hook_resid_post")
 MIB = 2**20
+TEXTS = 4  # read one after the other in each measurement; hooks are put in place once for all of them
 
 Way = Callable[[torch.Tensor], Any]
 
@@ -99,18 +100,33 @@ def _ways(model: Any) -> tuple[dict[str, Way], list[dict[str, Any]]]:
     """What is compared, by name, and what could not be."""
     parts = decompose(model)
     ways: dict[str, Way] = {
-        PLAIN: lambda tokens: forward(model, inputs(model, tokens), keep_logits=False),
-        KEPT: lambda tokens: capture(model, inputs(model, tokens), parts),
-        REDUCED: lambda tokens: capture(model, inputs(model, tokens), parts, reduce=lengths_and_products),
-        "lab, norms and directions": lambda tokens: norms(model, inputs(model, tokens), parts),
+        PLAIN: _each(lambda tokens: forward(model, inputs(model, tokens), keep_logits=False)),
+        KEPT: _captured(model, parts),
+        REDUCED: _captured(model, parts, sites=PARTS, reduce=lengths_and_products),
+        "lab, norms and directions": _each(lambda tokens: norms(model, inputs(model, tokens), parts)),
     }
     failed = []
     for name, make in (("nnsight, five sites saved", _nnsight), ("TransformerLens, five names cached", _transformer_lens)):
         try:
-            ways[name] = make(copy.deepcopy(model))
+            ways[name] = _each(make(copy.deepcopy(model)))
         except ImportError as error:
             failed.append({"way": name, "failed": f"not installed: {error}"})
     return ways, failed
+
+
+def _each(way: Way) -> Way:
+    def texts(tokens: torch.Tensor) -> None:
+        for _ in range(TEXTS):
+            way(tokens)
+    return texts
+
+
+def _captured(model: Any, parts: Any, **what: Any) -> Way:
+    def texts(tokens: torch.Tensor) -> None:
+        with capturing(model, parts, **what) as take:
+            for _ in range(TEXTS):
+                take(inputs(model, tokens))
+    return texts
 
 
 def _nnsight(model: Any) -> Way:
@@ -160,8 +176,8 @@ def _measured(ways: dict[str, Way], model: Any, length: int, rounds: int) -> lis
     for name, taken in seconds.items():
         ratios = [one / plain for one, plain in zip(taken, seconds[PLAIN], strict=True)]
         low, ratio, high = statistics.quantiles(ratios, n=4)
-        rows.append({"way": name, "length": length, "seconds": statistics.median(taken), "times_plain": round(ratio, 3),
-                     "quartiles": [round(low, 3), round(high, 3)], "all_seconds": [round(value, 5) for value in taken]})
+        rows.append({"way": name, "length": length, "seconds": statistics.median(taken) / TEXTS, "times_plain": round(ratio, 3),
+                     "quartiles": [round(low, 3), round(high, 3)], "all_seconds": [round(value / TEXTS, 5) for value in taken]})
         if bar := BARS[device].get(name):
             rows[-1] |= {"bar": bar, "held": ratio <= bar}
         if device == "cuda":

@@ -1,6 +1,7 @@
 """Activations of a forward pass at named sites, or what a reduction makes of them layer by layer."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from lab.probing.sites import RAW, SITES, check_layers, check_sites
 from lab.probing.stream import Stream, streaming
 
 Reduce = Callable[[int, Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]]
+Take = Callable[..., "Captured"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,10 @@ class Captured:
         return torch.stack(list(self.values[name].values()), 1)
 
 
-@torch.no_grad()
 def capture(model: Any, given: Mapping[str, torch.Tensor], decomposition: Decomposition, *, sites: Sequence[str] = SITES,
             layers: Sequence[int] | None = None, positions: torch.Tensor | None = None, reduce: Reduce | None = None,
             keep_logits: bool = False) -> Captured:
-    """Returns activations at the asked-for sites, layers and positions of one forward pass.
+    """Returns activations at the asked-for sites, layers and positions of one forward pass; see `capturing` for many.
 
     Args:
         model: A causal language model in evaluation mode, PEFT or plain; inside `lab.models.rows.adapter_rows` each row goes
@@ -55,19 +56,51 @@ def capture(model: Any, given: Mapping[str, torch.Tensor], decomposition: Decomp
         OptionError: There is no such site, layer or position.
         ModelUnsupported: The parts of a layer do not make up its whole, or it has no module for a raw site.
     """
+    with capturing(model, decomposition, sites=sites, layers=layers, reduce=reduce) as take:
+        return take(given, positions, keep_logits)
+
+
+@contextlib.contextmanager
+def capturing(model: Any, decomposition: Decomposition, *, sites: Sequence[str] = SITES,
+              layers: Sequence[int] | None = None, reduce: Reduce | None = None) -> Iterator[Take]:
+    """Yields a function that captures one forward pass after another, on hooks that are put in place once.
+
+    Args:
+        model: As in `capture`.
+        decomposition: Likewise.
+        sites: Likewise.
+        layers: Likewise.
+        reduce: Likewise.
+
+    Yields:
+        Takes `given`, `positions` and `keep_logits` of `capture` and returns what it does.
+
+    Raises:
+        OptionError: There is no such site or layer.
+        ModelUnsupported: As in `capture`.
+    """
     sites, chosen = check_sites(sites), check_layers(layers, len(decomposition.layers))
     _check_raw(sites, chosen, decomposition)
-    kept: dict[str, dict[int, torch.Tensor]] = {} if reduce else {site: {} for site in sites}
+    kept: dict[str, dict[int, torch.Tensor]] = {}
+    places: torch.Tensor | None = None
 
     def receive(layer: int, stream: Stream) -> None:
-        found = {site: stream.site(site) for site in sites}
+        chosen_of = stream.at(places)
+        found = {site: chosen_of.site(site) for site in sites}
         for name, value in (reduce(layer, found) if reduce else found).items():
             kept.setdefault(name, {})[layer] = value
 
-    places = _positions(positions, given["input_ids"])
-    with streaming(model, decomposition, receive, layers=chosen, positions=places):
-        logits = forward(model, dict(given), keep_logits=keep_logits)
-    return Captured(kept, logits)
+    with streaming(model, decomposition, receive, layers=chosen) as sums:
+        @torch.no_grad()
+        def take(given: Mapping[str, torch.Tensor], positions: torch.Tensor | None = None, keep_logits: bool = False
+                 ) -> Captured:
+            nonlocal kept, places
+            kept, places = {}, _positions(positions, given["input_ids"])
+            logits = forward(model, dict(given), keep_logits=keep_logits)
+            sums.check()
+            return Captured(kept, logits)
+
+        yield take
 
 
 def _check_raw(sites: Sequence[str], layers: Sequence[int], decomposition: Decomposition) -> None:

@@ -20,7 +20,7 @@ class Stream:
     """One layer's stream in one forward pass, its sites worked out when they are asked for."""
 
     def __init__(self, parts: Parts, before: torch.Tensor, after: torch.Tensor, returned: dict[str, torch.Tensor],
-                 positions: torch.Tensor | slice | None) -> None:
+                 positions: torch.Tensor | slice | None = None) -> None:
         """Keeps references, no copies.
 
         Args:
@@ -40,8 +40,13 @@ class Stream:
             self._made[name] = self._make(name)
         return self._made[name]
 
-    def at(self, positions: torch.Tensor | slice) -> "Stream":
-        """Returns the same stream at other positions, [B, P] or the same of all rows."""
+    @property
+    def length(self) -> int:
+        """T, tokens of the text."""
+        return self._before.shape[1]
+
+    def at(self, positions: torch.Tensor | slice | None) -> "Stream":
+        """Returns the same stream at other positions, [B, P] or the same of all rows; at all for None."""
         return Stream(self._parts, self._before, self._after, self._returned, positions)
 
     def _make(self, name: str) -> torch.Tensor:
@@ -77,15 +82,26 @@ class _Listener:
         self.parts = parts
         self.needed = {term.path: term.overwritten for term in parts.terms}
         self.needed |= {path: False for path in parts.raw.values() if path not in self.needed}
-        self.before: torch.Tensor | None = None
+        self.before: torch.Tensor | None = None  # only if the layer will write into it
         self.versions: dict[str, int] = {}
         self.returned: dict[str, torch.Tensor] = {}
 
-    def begin(self, layer: Any, args: tuple, kwargs: dict) -> None:
-        self.versions, self.returned = {}, {}
-        self.before = self._safe("", layer_input(args, kwargs), self.parts.input_overwritten)
+    def listen(self, layer: Any, receive: Callable[[Stream], None]) -> list[Any]:
+        """Returns the handles of hooks that hand the layer's stream over as it ends."""
+        def begin(module: Any, args: tuple, kwargs: dict) -> None:
+            self.before = layer_input(args, kwargs).clone()
 
-    def keep(self, path: str) -> Callable:
+        def end(module: Any, args: tuple, kwargs: dict, output: Any) -> None:
+            stream = self._stream(layer_input(args, kwargs), first(output))
+            self.before, self.versions, self.returned = None, {}, {}  # else they would stay until the layer runs again
+            receive(stream)
+
+        handles = [layer.get_submodule(path).register_forward_hook(self._keep(path)) for path in self.needed]
+        if self.parts.input_overwritten:
+            handles.append(layer.register_forward_pre_hook(begin, with_kwargs=True))
+        return [*handles, layer.register_forward_hook(end, with_kwargs=True)]
+
+    def _keep(self, path: str) -> Callable:
         def hook(module: Any, args: tuple, output: Any) -> None:
             if path in self.returned:
                 raise ModelUnsupported(f"{self.what} ran {path} twice in one forward pass; it ran once when the model was "
@@ -93,19 +109,14 @@ class _Listener:
             self.returned[path] = self._safe(path, first(output), self.needed[path])
         return hook
 
-    def stream(self, output: Any, positions: torch.Tensor | None) -> Stream:
-        assert self.before is not None
+    def _stream(self, before: torch.Tensor, after: torch.Tensor) -> Stream:
         if missing := sorted(set(self.needed) - set(self.returned)):
             raise ModelUnsupported(f"{self.what} did not run {', '.join(missing)}, which adds to the stream")
         for key, version in self.versions.items():
-            if (self.returned[key] if key else self.before)._version != version:
-                raise ModelUnsupported(f"{self.what} wrote into {key or 'its input'} after it was captured, which it did "
-                                       "not when the model was looked at first")
-        return Stream(self.parts, self.before, first(output), self.returned, positions)
-
-    def forget(self) -> None:
-        """Lets go of the layer's activations; else they would stay until the layer runs again."""
-        self.before, self.versions, self.returned = None, {}, {}
+            if self.returned[key]._version != version:
+                raise ModelUnsupported(f"{self.what} wrote into {key}'s output after it was captured, which it did not when "
+                                       "the model was looked at first")
+        return Stream(self.parts, before if self.before is None else self.before, after, self.returned)
 
     def _safe(self, key: str, value: torch.Tensor, overwritten: bool) -> torch.Tensor:
         if overwritten or value.is_inference():  # inference tensors carry no version
@@ -128,45 +139,37 @@ def gathered(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, layers: Sequence[int],
-              positions: torch.Tensor | None = None) -> Iterator[None]:
+def streaming(model: Any, decomposition: Decomposition, receive: Receive, *, layers: Sequence[int]) -> Iterator[Sums]:
     """Hands each layer's stream to `receive` as soon as the layer has ended, in every forward pass inside.
 
-    The sum is checked again in every forward pass, on a few positions of each layer. When the block ends all errors are
-    looked at together, so that a GPU is not waited for in between.
+    The sum is checked again in every forward pass, on a few positions of each layer. All errors are looked at together,
+    when `check` of what this yields is called and at the end, so that a GPU is not waited for in between.
 
     Args:
         model: A causal language model, PEFT or plain.
         decomposition: Of this model or its base.
         receive: Takes the layer's index and its stream, to be used in that call.
         layers: Those that report.
-        positions: [B, P], token positions of each row that are kept; None for all.
 
     Raises:
         ModelUnsupported: A layer's parts do not make up its whole; it is named, and nothing of it may be used.
     """
     plain = anatomy.plain_model(model)
-    name = type(plain).__name__
-    sums, last = Sums(name), max(layers)
-
-    def end(listener: _Listener, index: int) -> Callable:
-        def hook(module: Any, args: tuple, output: Any) -> None:
-            stream = listener.stream(output, positions)
-            few = stream.at(some(first(output).shape[1]))
-            sums.add(index, {site: few.site(site) for site in PARTS})
-            if index == last:
-                sums.settle()
-            receive(index, stream)
-            listener.forget()
-        return hook
-
+    sums, last = Sums(type(plain).__name__), max(layers)
     with contextlib.ExitStack() as hooks:
         for index in layers:
-            layer, listener = anatomy.layers(plain)[index], _Listener(name, index, decomposition.layers[index])
-            handles = [layer.register_forward_pre_hook(listener.begin, with_kwargs=True),
-                       *(layer.get_submodule(path).register_forward_hook(listener.keep(path)) for path in listener.needed),
-                       layer.register_forward_hook(end(listener, index))]
-            for handle in handles:
+            listener = _Listener(type(plain).__name__, index, decomposition.layers[index])
+            for handle in listener.listen(anatomy.layers(plain)[index], _ending(sums, receive, index, settle=index == last)):
                 hooks.callback(handle.remove)
-        yield
+        yield sums
     sums.check()
+
+
+def _ending(sums: Sums, receive: Receive, index: int, *, settle: bool) -> Callable[[Stream], None]:
+    def end(stream: Stream) -> None:
+        few = stream.at(some(stream.length))
+        sums.add(index, {site: few.site(site) for site in PARTS})
+        if settle:
+            sums.settle()
+        receive(index, stream)
+    return end

@@ -36,7 +36,8 @@ class Sums:
     def check(self) -> None:
         """Raises ModelUnsupported if in any forward pass a layer did not close."""
         self.settle()
-        for layers, reached in self._found:
+        found, self._found = self._found, []
+        for layers, reached in found:
             for layer, each in zip(layers, reached.tolist(), strict=True):
                 closure = Closure(*each)
                 if not closure.holds:

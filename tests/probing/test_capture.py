@@ -10,7 +10,7 @@ from lab.errors import ModelUnsupported, OptionError
 from lab.models import anatomy
 from lab.models.batch import inputs
 from lab.models.rows import BASE, adapter_rows
-from lab.probing.capture import capture
+from lab.probing.capture import capture, capturing
 from lab.probing.decomposition import decompose
 from lab.probing.sites import SITES, check_layers, check_sites
 from tests import architectures
@@ -44,11 +44,14 @@ def test_writing_in_place_does_not_reach_what_was_captured(rule):
     assert torch.equal(found.values["delta_attn"][0], layer.self_attn(normed))
 
 
-def test_a_layer_that_begins_to_write_in_place_is_refused():
-    model, tokens = toy.toy(toy.sequential), toy.some_tokens()
+@pytest.mark.parametrize(("before", "after", "words"), [
+    (toy.parallel, toy.writes_into_output, "layer 0 wrote into mlp's output after it was captured"),
+    (toy.sequential, toy.writes_into_input, "layer 0 does not close")])
+def test_a_layer_that_begins_to_write_in_place_is_refused(before, after, words):
+    model, tokens = toy.toy(before), toy.some_tokens()
     found = decompose(model)
-    model.model.layers[0].rule = toy.writes_into_input
-    with pytest.raises(ModelUnsupported, match="layer 0 wrote into its input after it was captured"):
+    model.model.layers[0].rule = after
+    with pytest.raises(ModelUnsupported, match=words):
         capture(model, inputs(model, tokens), found)
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -70,6 +73,16 @@ def test_a_module_that_no_longer_runs_or_runs_twice():
     model.model.layers[0].rule = lambda layer, x: toy.only_feeds(layer, toy.sequential(layer, x))
     with pytest.raises(ModelUnsupported, match="layer 0 ran mlp twice in one forward pass"):
         capture(model, inputs(model, tokens), found)
+
+
+def test_many_forward_passes_on_one_set_of_hooks():
+    model = architectures.model("gemma2")
+    found = decompose(model)
+    with capturing(model, found, sites=["delta_attn"]) as take:
+        first, second = (take(inputs(model, tokens)) for tokens in (toy.some_tokens(1), toy.some_tokens(3, 9)))
+    assert first.stack("delta_attn").shape[:3] == (1, 2, 12) and second.stack("delta_attn").shape[:3] == (3, 2, 9)
+    alone = capture(model, inputs(model, toy.some_tokens(3, 9)), found, sites=["delta_attn"])
+    assert torch.equal(second.stack("delta_attn"), alone.stack("delta_attn"))
 
 
 def test_only_asked_for_sites_layers_and_positions_are_kept():
