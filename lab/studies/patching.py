@@ -49,8 +49,8 @@ class Config:
     directions: tuple[str, ...] = option(("sufficiency", "necessity"), "sufficiency (tuned into base, or one prompt into "
                                                                        "the other), necessity (the other way)",
                                          choices=("sufficiency", "necessity"))
-    null: str = option("change", "patch of an unrelated prompt: change (what its two readings differ by is added) or swap "
-                                 "(its activations overwrite)", choices=("change", "swap"))
+    unrelated: str = option("change", "the null, a patch of an unrelated prompt: change (what its two readings differ by is "
+                                      "added) or swap (its activations overwrite)", choices=("change", "swap"))
     draws: int = option(2, "unrelated prompts for each", minimum=1)
     top: int = option(4, "places that are named by patching, and as many by norm", minimum=1)
     shown: int = option(2, "prompts that are patched token by token", minimum=0)

@@ -112,7 +112,7 @@ def effects(config: Any, model: Any, decomposition: Decomposition, contrasts: Se
     Raises:
         ModelUnsupported: Everything patched does not give the other reading, so that no place can be trusted.
     """
-    found = {direction: measure(model, decomposition, contrasts, given.sets, direction, null=config.null)
+    found = {direction: measure(model, decomposition, contrasts, given.sets, direction, null=config.unrelated)
              for direction in config.directions}
     clean = {direction: measure(model, decomposition, contrasts, [], direction).clean
              for direction in ("sufficiency", "necessity")}

@@ -78,14 +78,14 @@ def draw_tokens(run: Run, config: Any, model: Any, decomposition: Decomposition,
                  for direction in ("sufficiency", "necessity")}
         total = float(clean["necessity"][0] - clean["sufficiency"][0])
         for direction in config.directions:
-            found = measure(model, decomposition, [contrast], cells, direction, null=config.null)
+            found = measure(model, decomposition, [contrast], cells, direction, null=config.unrelated)
             shape = (len(config.sites), len(layers), len(tokens))
             own, null = found.effect[0].reshape(shape), found.null[0].reshape(-1, *shape)
             title = f"{_title(direction, trained)}; {one.name}: “{one.says[0].strip()}” against “{one.says[1].strip()}”"
             figure = patch_maps(dict(zip(config.sites, own, strict=True)),
                                 dict(zip(config.sites, null.mean(0), strict=True)), [one.labels[at] for at in tokens],
                                 layers=list(layers), total=total, title=title, xlabel="token patched",
-                                null_title=f"{NULLS[config.null]}, mean of {len(null)}", tokens=True)
+                                null_title=f"{NULLS[config.unrelated]}, mean of {len(null)}", tokens=True)
             run.figure(f"tokens_{number}_{direction}", figure, {
                 "effect": own, "null": null, "total": np.array(total), "positions": np.array(tokens),
                 "layers": np.array(layers), "sites": np.array(config.sites)})
@@ -112,8 +112,8 @@ def sections(config: Any, plan: Plan, chosen: Chosen, found: Effects, *, trained
              f"were patched; {left_out} were left out, each for the reason in the table `prompts`: chosen are those whose "
              f"unpatched readings answer differently. Patching everything moves the difference by {total.value:.3g} nats "
              f"(95 % interval over prompts {total.low:.3g} to {total.high:.3g}) and gives the other reading to within "
-             f"{error(found):.1g} nats. Null: {NULLS[config.null]} ({config.draws} of other prompts for each).")
-    if config.null != CHANGE:
+             f"{error(found):.1g} nats. Null: {NULLS[config.unrelated]} ({config.draws} of other prompts for each).")
+    if config.unrelated != CHANGE:
         words += (" A swap also takes away what the place holds of its own prompt, so for necessity it destroys an answer "
                   "wherever that is; read it beside sufficiency only.")
     if not trained:
@@ -154,7 +154,7 @@ def _draw(run: Run, config: Any, name: str, one: Measured, shape: tuple[int, int
     figure = patch_maps(dict(zip(sites, effect, strict=True)), dict(zip(sites, null, strict=True)), columns,
                         layers=layers or list(plan.layers), total=float(found.total.mean()), xlabel=xlabel,
                         title=f"{title}; mean of {prompts} prompts",
-                        null_title=f"{NULLS[config.null]}, mean of {prompts} × {draws}",
+                        null_title=f"{NULLS[config.unrelated]}, mean of {prompts} × {draws}",
                         marks=dict(zip(sites, p < ALPHA, strict=True)), marked=MARKED)
     run.figure(name, figure, {"effect": one.effect.reshape(-1, *shape), "null": one.null.reshape(prompts, draws, *shape),
                               "low": low, "high": high, "p": p, "total": found.total, "sites": np.array(sites),

@@ -23,6 +23,10 @@ ENTRIES = (
     Entry("loss_curves", "fine-tuning", "what does a loss curve say?"),
     Entry("attention", "attention", "where does attention go?"),
     Entry("attention_compare", "attention", "what did fine-tuning change about it?"),
+    Entry("probing", "representations", "what does each block add to the residual stream, and when is the answer there?"),
+    Entry("patching", "representations", "which place carries the answer, or what training changed about it?"),
+    Entry("linear_probe", "representations", "what is linearly readable, and is the probe honest?"),
+    Entry("adapter_geometry", "representations", "what shape has an update, and which of it does anything?"),
     Entry("ask", "any", "what do base and tuned models answer, side by side?"),
     Entry("adopt", "any", "make an adapter trained elsewhere a run, so that every analysis takes it"),
 )

@@ -16,6 +16,7 @@ from lab.tracking.store import shown, tracking_uri
 
 NOTE_LIMIT = 8000  # characters; MLflow cuts longer ones silently
 _SHORTEST_TABLE = 3  # rows
+_DROPPED = ("sections", "rules", "remarks")  # of a note that is too long, in this order
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,10 @@ def note(
     links: Mapping[str, str],
     whole_report: str,
 ) -> str:
-    """The report in at most `NOTE_LIMIT` characters: its main table is cut first, then the sections are left out.
+    """The report in at most `NOTE_LIMIT` characters.
+
+    What stands in the whole report too goes first: rows of the main table, then the sections, then the verdicts' rules, then
+    their remarks.
 
     Args:
         whole_report: A link to the whole report.
@@ -90,17 +94,18 @@ def note(
     tail = f"\n\nThe whole report: {whole_report}\n"
     all_rows, fewest = len(report.table), min(len(report.table), _SHORTEST_TABLE)
 
-    def text(rows: int, *, sections: bool = True) -> str:
-        return _render(report, hypotheses, verdicts, links, rows=rows, sections=sections) + tail
+    def text(without: tuple[str, ...], rows: int) -> str:
+        return _render(report, hypotheses, verdicts, links, rows=rows, without=without) + tail
 
-    for render in (text, functools.partial(text, sections=False)):
+    for without in range(len(_DROPPED) + 1):
+        render = functools.partial(text, _DROPPED[:without])
         if len(render(all_rows)) <= NOTE_LIMIT:
             return render(all_rows)
         if len(render(fewest)) <= NOTE_LIMIT:
             fitting = bisect.bisect(range(fewest, all_rows), NOTE_LIMIT, key=functools.partial(_length, render))
             return render(fewest + fitting - 1)
     raise TrackingError(
-        f"the report has {len(text(fewest, sections=False))} characters without its sections and with {fewest} rows of "
+        f"the report has {len(text(_DROPPED, fewest))} characters without {', '.join(_DROPPED)} and with {fewest} rows of "
         f"its table; allowed: {NOTE_LIMIT}. Shorten its question, verdicts, limits or commands"
     )
 
@@ -116,19 +121,19 @@ def _render(
     links: Mapping[str, str],
     *,
     rows: int | None = None,
-    sections: bool = True,
+    without: Sequence[str] = (),
 ) -> str:
     parts = [f"## {report.question}"]
     if report.prediction:
         parts.append(f"**Predicted before the run:** {report.prediction}")
     if verdicts:
-        parts += ["### Verdicts", _verdicts(hypotheses, verdicts)]
+        parts += ["### Verdicts", _verdicts(hypotheses, verdicts, without)]
     if report.table:
         parts += ["### Results", table(report.table[:rows])]
         left_out = len(report.table) - len(report.table[:rows])
         if left_out:
             parts.append(f"{left_out} more rows in the whole report.")
-    if sections:
+    if "sections" not in without:
         for heading, body in report.sections:
             parts += [f"### {heading}", body]
     if report.limits:
@@ -140,7 +145,7 @@ def _render(
     return "\n\n".join(parts)
 
 
-def _verdicts(hypotheses: Sequence[Hypothesis], verdicts: Sequence[Verdict]) -> str:
+def _verdicts(hypotheses: Sequence[Hypothesis], verdicts: Sequence[Verdict], without: Sequence[str]) -> str:
     stated = {hypothesis.name: hypothesis for hypothesis in hypotheses}
     rows = []
     for verdict in verdicts:
@@ -150,8 +155,8 @@ def _verdicts(hypotheses: Sequence[Hypothesis], verdicts: Sequence[Verdict]) -> 
                 "verdict": f"**{verdict.outcome}**",
                 "measured": _measured(verdict),
                 "null": verdict.null,
-                "rule": stated[verdict.name].rule,
-                "remark": verdict.detail,
+                "rule": None if "rules" in without else stated[verdict.name].rule,
+                "remark": None if "remarks" in without else verdict.detail,
             }
         )
     return table(rows)

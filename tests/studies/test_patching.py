@@ -115,7 +115,7 @@ def test_tables_say_what_the_arrays_say(patched):
 
 def test_two_prompts_of_one_model_are_patched_from_where_they_differ_on(place):
     run_id = patching.run(patching.Config(count=3, draws=1, layers=(0, 5), heads=(1,), shown=1, directions=("sufficiency",),
-                                          sites=("pre_attn", "post_ffn"), positions=(0, 13), null="swap"))
+                                          sites=("pre_attn", "post_ffn"), positions=(0, 13), unrelated="swap"))
     kept = lab.arrays(run_id, "places_sufficiency")
     assert kept["columns"].tolist() == [SUBJECT, AFTER, LAST]
     np.testing.assert_allclose(kept["effect"][:, 0, 0, 0], kept["total"], atol=1e-4)  # the embedding of the subject

@@ -57,6 +57,15 @@ def test_sections_are_left_out_before_anything_that_matters() -> None:
     assert "| 1 | 0.5 |" in text
 
 
+def test_long_rules_and_remarks_go_before_verdicts_limits_and_commands_do() -> None:
+    ruled = [Hypothesis("falls", "Loss falls with rank", "x" * NOTE_LIMIT, "slope 0")]
+    text = note(content(), ruled, VERDICTS, LINKS, WHOLE)
+    assert "xxx" not in text and "three seeds" in text and "mlflow run x" in text and "| 1 | 0.5 |" in text
+    said = [Verdict("falls", "supported", -0.1, "nats", (-0.2, -0.05), "training seeds", "0", "y" * NOTE_LIMIT)]
+    text = note(content(), STATED, said, LINKS, WHOLE)
+    assert "yyy" not in text and "**supported** | -0.1 nats (-0.2 to -0.05" in text and "Nothing about other" in text
+
+
 def test_what_cannot_be_shortened_is_an_error() -> None:
     with pytest.raises(TrackingError, match=r"the report has 8\d\d\d characters .*allowed: 8000. Shorten its question"):
         note(content(limits=["x" * NOTE_LIMIT]), STATED, VERDICTS, LINKS, WHOLE)
