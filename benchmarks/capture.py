@@ -4,12 +4,14 @@
     python -m benchmarks.capture --device cuda            # 7B shape in bfloat16, L = 1,024 and 4,096
     python -m benchmarks.capture --tiny --out /tmp/tiny   # a rehearsal
 
-All ways run in one process on equal random weights, in every round in another order, and read four texts each time. A ratio is the median over rounds of
-a way's time over that of the plain forward of the same round, its spread the quartiles. On a CPU time is processor time,
-since others use the machine too, and freed memory stays with the process: by default glibc hands it back and takes it
-again in every layer, and whether a plain forward or one that keeps activations pays more for that is an accident of the
-heap (`--default-allocator` shows it; ratios from 0.89 to 1.11 were seen). The peers have copies of the model:
-TransformerLens rebuilds it and computes attention eagerly. Results go to results/.
+All ways run in one process on equal random weights, in every round in another order. Each time they read four texts, one
+after the other, and wait for what came of one before they go on, as whoever uses it has to. A ratio is the median over
+rounds of a way's time over that of the plain forward of the same round, its spread the quartiles. The peers have copies of
+the model: TransformerLens rebuilds it and computes attention eagerly. Results go to results/.
+
+On a CPU time is processor time, since others use the machine too, and freed memory stays with the process: by default glibc
+hands it back and takes it again in every layer, and whether a plain forward or one that keeps activations pays more for
+that is an accident of the heap (`--default-allocator` shows it; ratios from 0.89 to 1.11 were seen).
 """
 
 import argparse
@@ -31,7 +33,7 @@ from typing import Any
 import torch
 
 from lab.models.batch import forward, inputs
-from lab.probing.capture import capturing
+from lab.probing.capture import capture, capturing
 from lab.probing.decomposition import decompose
 from lab.probing.norms import PARTS, lengths_and_products, norms
 
@@ -70,7 +72,7 @@ def main() -> None:
     lengths = given.lengths or ("64" if given.tiny else "1024,4096" if cuda else "1024")
     rows = [row for length in lengths.split(",") for row in _measured(ways, model, int(length), given.rounds)] + failed
     record = {"command": f"python -m benchmarks.capture --device {given.device}", "machine": _machine(given.device),
-              "versions": _versions(), "seed": 0, "rounds": given.rounds,
+              "versions": _versions(), "seed": 0, "rounds": given.rounds, "texts": TEXTS,
               "allocator": "default" if given.default_allocator else "keeps freed memory", "rows": rows}
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / f"capture_{given.device}.json").write_text(json.dumps(record, indent=1) + "\n")
@@ -103,6 +105,8 @@ def _ways(model: Any) -> tuple[dict[str, Way], list[dict[str, Any]]]:
         PLAIN: _each(lambda tokens: forward(model, inputs(model, tokens), keep_logits=False)),
         KEPT: _captured(model, parts),
         REDUCED: _captured(model, parts, sites=PARTS, reduce=lengths_and_products),
+        "lab, reduced, hooks put in place each time": _each(
+            lambda tokens: capture(model, inputs(model, tokens), parts, sites=PARTS, reduce=lengths_and_products)),
         "lab, norms and directions": _each(lambda tokens: norms(model, inputs(model, tokens), parts)),
     }
     failed = []
@@ -118,6 +122,7 @@ def _each(way: Way) -> Way:
     def texts(tokens: torch.Tensor) -> None:
         for _ in range(TEXTS):
             way(tokens)
+            _wait(tokens)
     return texts
 
 
@@ -126,7 +131,13 @@ def _captured(model: Any, parts: Any, **what: Any) -> Way:
         with capturing(model, parts, **what) as take:
             for _ in range(TEXTS):
                 take(inputs(model, tokens))
+                _wait(tokens)
     return texts
+
+
+def _wait(tokens: torch.Tensor) -> None:
+    if tokens.is_cuda:
+        torch.cuda.synchronize()
 
 
 def _nnsight(model: Any) -> Way:
@@ -176,8 +187,9 @@ def _measured(ways: dict[str, Way], model: Any, length: int, rounds: int) -> lis
     for name, taken in seconds.items():
         ratios = [one / plain for one, plain in zip(taken, seconds[PLAIN], strict=True)]
         low, ratio, high = statistics.quantiles(ratios, n=4)
-        rows.append({"way": name, "length": length, "seconds": statistics.median(taken) / TEXTS, "times_plain": round(ratio, 3),
-                     "quartiles": [round(low, 3), round(high, 3)], "all_seconds": [round(value / TEXTS, 5) for value in taken]})
+        rows.append({"way": name, "length": length, "seconds": statistics.median(taken) / TEXTS,
+                     "times_plain": round(ratio, 3), "quartiles": [round(low, 3), round(high, 3)],
+                     "all_seconds": [round(value / TEXTS, 5) for value in taken]})
         if bar := BARS[device].get(name):
             rows[-1] |= {"bar": bar, "held": ratio <= bar}
         if device == "cuda":
@@ -212,14 +224,14 @@ def _peak(way: Callable[[], Any]) -> float:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     """The rows as text, failures beside what worked."""
-    lines = [f"{'way':<36} {'tokens':>6} {'seconds':>9} {'÷ plain':>8} {'quartiles':>15} {'bar':>10} {'peak MiB':>9}"]
+    lines = [f"{'way':<42} {'tokens':>6} {'seconds':>9} {'÷ plain':>8} {'quartiles':>15} {'bar':>10} {'peak MiB':>9}"]
     for row in rows:
         if "failed" in row:
-            lines.append(f"{row['way']:<36} {row['failed']}")
+            lines.append(f"{row['way']:<42} {row['failed']}")
             continue
         low, high = row["quartiles"]
         bar = f"{row['bar']} {'held' if row['held'] else 'broken'}" if "bar" in row else ""
-        lines.append(f"{row['way']:<36} {row['length']:>6} {row['seconds']:9.4f} {row['times_plain']:8.3f} "
+        lines.append(f"{row['way']:<42} {row['length']:>6} {row['seconds']:9.4f} {row['times_plain']:8.3f} "
                      f"{low:7.3f}–{high:.3f} {bar:>12} {row.get('peak_mib', ''):>9}")
     return "\n".join(lines)
 
