@@ -23,7 +23,7 @@ def control_labels(types: np.ndarray, labels: np.ndarray, *, draws: int, seed: i
     return drawn[:, inverse]
 
 
-def permuted_labels(labels: np.ndarray, groups: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
+def permuted_labels(labels: np.ndarray, groups: np.ndarray, *, draws: int, seed: int, shuffled: bool = False) -> np.ndarray:
     """Returns labels [draws, N] that changed places between groups, the labels of a group as one block.
 
     Rows of a group are no independent evidence; to permute them one by one would make chance look rarer than it is. Where
@@ -36,6 +36,7 @@ def permuted_labels(labels: np.ndarray, groups: np.ndarray, *, draws: int, seed:
         groups: [N].
         draws: How many.
         seed: Of the draws.
+        shuffled: Whether labels also change places within each group, where no order of its rows means anything.
     """
     _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.argsort(inverse, kind="stable")
@@ -47,4 +48,15 @@ def permuted_labels(labels: np.ndarray, groups: np.ndarray, *, draws: int, seed:
     other = np.tile(np.arange(len(sizes)), (draws, 1))  # [draws, groups]
     for members in [np.arange(len(sizes))] if one_each else [np.flatnonzero(sizes == size) for size in np.unique(sizes)]:
         other[:, members] = rng.permuted(other[:, members], axis=1)
+    if shuffled:
+        within = _shuffled(inverse, order, begins, sizes, rng, draws)
     return labels[order][begins[other[:, inverse]] + (0 if one_each else within)]
+
+
+def _shuffled(inverse: np.ndarray, order: np.ndarray, begins: np.ndarray, sizes: np.ndarray, rng: np.random.Generator,
+              draws: int) -> np.ndarray:
+    """Places [draws, N] of rows in their groups, in random order."""
+    drawn = np.argsort(inverse[order] + rng.random((draws, len(order))), axis=1)  # groups stay in order, rows within do not
+    found = np.empty_like(drawn)
+    found[:, order] = drawn - np.repeat(begins, sizes)
+    return found

@@ -4,7 +4,7 @@ S places, N rows of a task, n test rows, M control tasks, C classes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,8 +31,9 @@ class Part:
         split: Which rows are fitted and tested.
         labels: [1 + M, N].
         classes: C.
-        groups: [n], of the test rows.
+        groups: [n], of the test rows, resampled whole; where types and groups cross, the fewer of both.
         fold: [train], for choosing penalties.
+        crossed: [2, n], groups and types of the test rows, where types that are kept apart cross groups; None elsewhere.
     """
 
     split: Split
@@ -40,6 +41,7 @@ class Part:
     classes: int
     groups: np.ndarray
     fold: np.ndarray
+    crossed: np.ndarray | None = None
 
     @property
     def tested(self) -> np.ndarray:
@@ -83,7 +85,7 @@ def shared_part(task: Labelled, *, controls: int, seed: int) -> Part:
     with _about(task):
         split = shared_types(task.type, task.context, seed=seed)
     labels = np.concatenate([task.label[None], control_labels(task.type, task.label, draws=controls, seed=seed)])
-    return _part(task, split, labels, seed)
+    return _part(task, split, labels, task.group[split.test], seed)
 
 
 def disjoint_part(task: Labelled, *, seed: int) -> Part:
@@ -98,7 +100,11 @@ def disjoint_part(task: Labelled, *, seed: int) -> Part:
     """
     with _about(task):
         split = disjoint_types(task.type, task.group, task.label, seed=seed)
-    return _part(task, split, task.label[None], seed)
+    if not split.crossed:
+        return _part(task, split, task.label[None], split.units[split.test], seed)
+    both = np.stack([task.group, task.type])[:, split.test]
+    fewer = min(both, key=lambda each: len(np.unique(each)))
+    return replace(_part(task, split, task.label[None], fewer, seed), crossed=both)
 
 
 def read(features: torch.Tensor, part: Part) -> tuple[Readout, Probes]:
@@ -168,11 +174,11 @@ def against_null(readout: Readout, part: Part, *, draws: int, seed: int) -> Null
         draws: Permutations.
         seed: Of the permutations.
     """
-    return null(readout.predicted, part.tested[0], part.groups, draws=draws, seed=seed)
+    groups, types = (part.groups, None) if part.crossed is None else part.crossed
+    return null(readout.predicted, part.tested[0], groups, types=types, draws=draws, seed=seed)
 
 
-def _part(task: Labelled, split: Split, labels: np.ndarray, seed: int) -> Part:
-    groups = task.group[split.test]
+def _part(task: Labelled, split: Split, labels: np.ndarray, groups: np.ndarray, seed: int) -> Part:
     seen = len(np.unique(labels[0, split.train]))
     problem = ("training rows of one class only" if seen < 2 else
                f"{len(split.test)} test rows" if len(split.test) < LEAST_TESTED else

@@ -18,7 +18,7 @@ class Null:
 
     Attributes:
         accuracy: [S].
-        permuted: [P, S].
+        permuted: [P, S]; where types cross groups, P of either kind of permutation.
         low: [S], lower end of the middle 95 % of observed and permuted together.
         high: [S], upper end.
         p: [S], share of observed and permuted accuracies at least as high as the observed.
@@ -39,7 +39,8 @@ class Null:
         return (self.accuracy >= self.low) & (self.accuracy <= self.high)
 
 
-def null(predicted: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, draws: int = PERMUTATIONS, seed: int = 0) -> Null:
+def null(predicted: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, types: np.ndarray | None = None,
+         draws: int = PERMUTATIONS, seed: int = 0) -> Null:
     """Returns the accuracies of fitted probes and their permutation null on a test part that shares no type with training.
 
     If labels say nothing about activations, the labels of the test groups are exchangeable given all that was fitted, so
@@ -48,16 +49,31 @@ def null(predicted: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, draws
     counted among the draws). All places see the same permutations, which the adjusted p-values rest on (Westfall and Young,
     1993, single step).
 
+    Where rows of one type are in several groups, they are no more independent than rows of a group: a probe that is right
+    about a type by luck is right about it in all groups. Labels then change places between groups, and apart from that
+    between types, and what is less favourable of both holds.
+
     Args:
         predicted: [S, n], classes.
         labels: [n].
         groups: [n], whose labels change places as whole blocks.
+        types: [n], if they cross groups.
         draws: P.
         seed: Of the permutations.
     """
-    shuffled = permuted_labels(labels, groups, draws=draws, seed=seed)
+    found = _against(predicted, labels, permuted_labels(labels, groups, draws=draws, seed=seed))
+    if types is None:
+        return found
+    other = _against(predicted, labels, permuted_labels(labels, types, draws=draws, seed=seed, shuffled=True))
+    return Null(found.accuracy, np.concatenate([found.permuted, other.permuted]), np.minimum(found.low, other.low),
+                np.maximum(found.high, other.high), np.maximum(found.p, other.p),
+                np.maximum(found.adjusted_p, other.adjusted_p))
+
+
+def _against(predicted: np.ndarray, labels: np.ndarray, shuffled: np.ndarray) -> Null:
+    """Accuracies on labels [n] beside those on shuffled ones [P, n]."""
     accuracy = (predicted == labels).mean(1)
-    permuted = np.zeros((draws, len(predicted)))
+    permuted = np.zeros((len(shuffled), len(predicted)))
     for one in np.unique(labels):
         permuted += (shuffled == one).astype(np.float32) @ (predicted == one).T.astype(np.float32)
     every = np.concatenate([accuracy[None], permuted / len(labels)])

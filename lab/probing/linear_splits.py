@@ -23,11 +23,13 @@ class Split:
         train: Indices of rows.
         test: Likewise.
         units: [N], what cross-validation within the training rows keeps together.
+        crossed: Whether types and groups were drawn apart, so that test rows of one type may be in several groups.
     """
 
     train: np.ndarray
     test: np.ndarray
     units: np.ndarray
+    crossed: bool = False
 
 
 def shared_types(types: np.ndarray, contexts: np.ndarray, *, seed: int, test_share: float = TEST_SHARE) -> Split:
@@ -85,7 +87,7 @@ def disjoint_types(types: np.ndarray, groups: np.ndarray, labels: np.ndarray, *,
         tested = _drawn(units, test_share, seed, most=len(sizes) - 2, labels=labels)
         return Split(np.flatnonzero(~tested), np.flatnonzero(tested), units)
     by_type, by_group = _drawn(types, _APART, seed), _drawn(groups, _APART, seed + 1)
-    split = Split(np.flatnonzero(~by_type & ~by_group), np.flatnonzero(by_type & by_group), groups)
+    split = Split(np.flatnonzero(~by_type & ~by_group), np.flatnonzero(by_type & by_group), groups, crossed=True)
     if not (len(split.train) and len(split.test)):
         raise DataError("types and groups are so entangled that no rows are left once both are kept apart; give rows of "
                         "more types and groups")

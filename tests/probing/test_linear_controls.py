@@ -40,6 +40,14 @@ def test_blocks_that_vary_within_keep_to_groups_of_their_size():
     assert {tuple(one) for one in drawn} == {(1, 2, 3, 4, 5, 6, 7), (3, 4, 1, 2, 5, 6, 7)}
 
 
+def test_labels_shuffled_within_stay_in_their_block():
+    groups, labels = np.array([1, 0, 1, 0, 2, 2, 2]), np.array([1, 2, 3, 4, 5, 6, 7])
+    drawn = permuted_labels(labels, groups, draws=400, seed=0, shuffled=True)
+    assert {frozenset(one[groups == 2]) for one in drawn} == {frozenset((5, 6, 7))}
+    assert {frozenset(one[groups == 0]) for one in drawn} == {frozenset((2, 4)), frozenset((1, 3))}
+    assert len({tuple(one) for one in drawn}) == 2 * 2 * 2 * 6 and (np.sort(drawn) == np.sort(labels)).all()
+
+
 def test_groups_of_unlike_sizes_swap_their_one_label():
     groups = np.array([0, 0, 0, 1, 2, 2])
     drawn = permuted_labels(np.array([7, 7, 7, 8, 9, 9]), groups, draws=300, seed=0)

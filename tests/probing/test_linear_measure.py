@@ -68,6 +68,23 @@ def test_labels_that_follow_position_in_groups_of_unlike_sizes_stay_inside_their
     assert inside >= 93
 
 
+@pytest.mark.parametrize("texts", ["many", "its own"])
+def test_words_that_recur_in_texts_with_their_label_stay_inside_their_band(texts):
+    inside = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        word = np.repeat(np.arange(40), 8) if texts == "its own" else rng.integers(0, 24, 480)
+        text = np.arange(320) if texts == "its own" else np.repeat(np.arange(80), 6)
+        known = task(label=rng.permutation(np.arange(40) % 2)[word], type=word, group=text, context=text)
+        noise = torch.tensor(rng.normal(size=(1, 40, 12))[:, word] + 0.3 * rng.normal(size=(1, len(word), 12))).float()
+        part = linear_measure.disjoint_part(known, seed=seed)
+        assert (part.crossed is None) == (texts == "its own")
+        tested = word[part.split.test]
+        assert len(np.unique(part.groups)) <= len(np.unique(tested))  # no more evidence than words
+        inside += linear_measure.against_null(linear_measure.read(noise, part)[0], part, draws=99, seed=seed).inside[0]
+    assert inside >= 56
+
+
 def test_cues_read_what_follows_from_them():
     part = linear_measure.disjoint_part(task(), seed=0)
     assert linear_measure.cues(task(), part) is None

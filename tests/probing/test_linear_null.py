@@ -50,3 +50,28 @@ def test_rows_permuted_one_by_one_would_call_chance_a_finding():
         for which, groups in enumerate((GROUPS, np.arange(120))):
             called[which] += null(predicted, labels, groups, draws=99, seed=trial).p[0] < 0.05
     assert called[0] / 200 < 0.07 and called[1] / 200 > 0.1
+
+
+def test_types_that_recur_in_groups_are_no_more_evidence_than_one_of_each():
+    rng = np.random.default_rng(3)
+    called, trials = np.zeros(2), 150
+    for trial in range(trials):
+        groups, types = np.repeat(np.arange(25), 6), rng.integers(0, 12, 150)
+        labels, predicted = (rng.integers(0, 2, 12)[types] for _ in range(2))  # of a type alike in every group
+        for which, given in enumerate((None, types)):
+            called[which] += null(predicted[None], labels, groups, types=given, draws=99, seed=trial).p[0] <= 0.05
+    assert called[0] / trials > 0.1 and called[1] / trials < 0.07
+
+
+def test_of_both_kinds_of_permutation_the_less_favourable_holds():
+    rng = np.random.default_rng(4)
+    groups, types, labels = np.repeat(np.arange(20), 5), np.tile(np.arange(5), 20), rng.integers(0, 3, 100)
+    predicted = np.where(rng.random((3, 100)) < 0.3, labels, rng.integers(0, 3, (3, 100)))
+    alone, both = null(predicted, labels, groups, draws=50), null(predicted, labels, groups, types=types, draws=50)
+    shuffled = permuted_labels(labels, types, draws=50, seed=0, shuffled=True)
+    apart = np.array([[(one == place).mean() for place in predicted] for one in shuffled])
+    np.testing.assert_allclose(both.permuted, np.concatenate([alone.permuted, apart]))
+    p = np.maximum(alone.p, (np.concatenate([alone.accuracy[None], apart]) >= alone.accuracy - 1e-9).mean(0))
+    np.testing.assert_allclose(both.p, p)
+    assert (both.adjusted_p >= np.maximum(alone.adjusted_p, both.p - 1e-9)).all() and (both.low <= alone.low).all()
+    assert (both.high >= alone.high).all() and (both.high >= np.quantile(apart, 0.9, axis=0)).all()
