@@ -74,13 +74,14 @@ def patched(model: Any, given: Mapping[str, torch.Tensor], decomposition: Decomp
         keep_logits: Whether the logits of all positions are wanted.
 
     Raises:
-        OptionError: There is no such site, layer, head, position or row, or a source is itself patched.
+        OptionError: There is no such site, layer, head, position or row, a source is itself patched, or a site was not kept.
         ModelUnsupported: A layer has no such site.
     """
     rows, length = given["input_ids"].shape
     more = len(next(iter(kept.values()))) if kept else 0
     check_places(model, decomposition, {patch.place for patch in patches}, length)
     _check_rows(patches, rows, more)
+    _check_kept(patches, kept)
     device = given["input_ids"].device
     grouped: dict[tuple[int, str], list[Patch]] = {}
     for patch in patches:
@@ -163,6 +164,14 @@ def _check_rows(patches: Sequence[Patch], rows: int, more: int) -> None:
                               "of what was kept" if more else f"{patch}: the batch has rows 0 to {rows - 1}")
         if any(source in destinations for source in sources):
             raise OptionError(f"{patch}: its source is patched itself; give the source a row of its own")
+
+
+def _check_kept(patches: Sequence[Patch], kept: Kept | None) -> None:
+    there = {(layer, site) for layer, site, _ in kept or ()}
+    for patch in patches:
+        if kept is not None and (patch.place.layer, patch.place.site) not in there:
+            has = ", ".join(f"{site} of layer {layer}" for layer, site in sorted(there))
+            raise OptionError(f"{patch}: what was kept has only {has}; keep this site too")
 
 
 def _alike(patches: Sequence[Patch]) -> list[list[Patch]]:

@@ -67,7 +67,7 @@ def differences(model: Any, decomposition: Decomposition, trials: Sequence[Trial
         tokens_at_once: In one forward pass; a patched row and its sources are never parted.
 
     Raises:
-        OptionError: A source has another length than its destination, or `tokens_at_once` is not positive.
+        OptionError: A source is missing or has another length than its destination, or `tokens_at_once` is not positive.
         ModelUnsupported: See `lab.probing.patching.patched`.
     """
     if tokens_at_once < 1:
@@ -117,6 +117,9 @@ def said(model: Any, readings: Sequence[Reading], *, tokens_at_once: int = TOKEN
 
 def _batches(trials: Sequence[Trial], kept: Mapping[Reading, Kept], tokens_at_once: int) -> Iterator[list[int]]:
     for i, trial in enumerate(trials):
+        if trial.places and trial.source is None:
+            raise OptionError(f"trial {i} has places and no source, so that nothing would be patched; give source=, or no "
+                              "places for a clean reading")
         for source in trial.sources:
             if len(source.tokens) != len(trial.destination.tokens):
                 raise OptionError(f"trial {i}: a source of {len(source.tokens)} tokens for a destination of "
@@ -138,7 +141,7 @@ def _batches(trials: Sequence[Trial], kept: Mapping[Reading, Kept], tokens_at_on
 
 def _clean(trial: Trial, kept: Mapping[Reading, Kept]) -> set[Reading]:
     """Readings that have to be rows of their own for a trial."""
-    return {each for each in (trial.sources if trial.places else [trial.destination]) if each not in kept}
+    return {each for each in trial.sources if each not in kept} if trial.places else {trial.destination}
 
 
 def _together(model: Any, decomposition: Decomposition, trials: Sequence[Trial], kept: Mapping[Reading, Kept]) -> np.ndarray:
@@ -150,7 +153,7 @@ def _together(model: Any, decomposition: Decomposition, trials: Sequence[Trial],
     row |= {each: len(readings) + number for number, each in enumerate(borrowed)}
     patches = [Patch(len(clean) + number, row[trial.source], place,
                      None if trial.instead_of is None else row[trial.instead_of])
-               for number, trial in enumerate(changed) if trial.source is not None for place in trial.places]
+               for number, trial in enumerate(changed) if trial.source for place in trial.places]
     given = inputs(model, torch.tensor([each.tokens for each in readings]))
     with _rows(model, readings):
         logits = patched(model, given, decomposition, patches, kept=_stacked([kept[each] for each in borrowed]))[:, -1]

@@ -225,6 +225,8 @@ def test_rows_that_were_not_kept_are_refused():
     kept = keep(model, inputs(model, tokens), parts, [(0, "pre_attn")])
     with pytest.raises(OptionError, match="sources may be 3 to 5 of what was kept"):
         run(model, tokens, parts, [Patch(2, 6, Place("pre_attn", 0))], kept=kept)
+    with pytest.raises(OptionError, match="what was kept has only pre_attn of layer 0; keep this site too"):
+        run(model, tokens, parts, [Patch(2, 5, Place("pre_attn", 1))], kept=kept)
 
 
 def test_a_block_that_a_layer_lacks_is_refused():

@@ -183,10 +183,19 @@ def test_carrying_cells_are_told_from_unrelated_patches_and_nothing_is_called_to
     assert p[3] < 0.01 and np.delete(p, 3).min() > 0.01 and p[5] == 1
 
 
+def test_a_clean_reading_is_run_by_this_model_even_if_another_ones_was_kept():
+    model, other = architectures.model("llama"), architectures.model("mistral")
+    parts, (one,) = decompose(model), readings(1)
+    kept = kept_readings(other, decompose(other), [one], [(0, "pre_attn")])
+    assert differences(model, parts, [Trial(one, IDS)], kept=kept) == differences(model, parts, [Trial(one, IDS)])
+
+
 def test_what_cannot_be_tried_is_refused():
     model, parts = adapted()
     (one,), (other,) = readings(1, 5, model=BASE), readings(1, 6, model=BASE)
     with pytest.raises(OptionError, match="a source of 6 tokens for a destination of 5"):
         differences(model, parts, [Trial(one, IDS, (Place("pre_attn", 0),), other)])
+    with pytest.raises(OptionError, match="trial 0 has places and no source, so that nothing would be patched"):
+        differences(model, parts, [Trial(one, IDS, (Place("pre_attn", 0),))])
     with pytest.raises(OptionError, match="tokens_at_once=0: allowed is 1 or more"):
         differences(model, parts, [Trial(one, IDS)], tokens_at_once=0)
