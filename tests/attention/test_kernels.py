@@ -67,7 +67,7 @@ def test_kernels_agree_with_float64(case, dtype):
         mine, theirs = getattr(found, field.name).double(), getattr(expected, field.name)
         chosen = (mine[real], theirs[real]) if field.name == "output" else (
             mine.transpose(1, 2)[real], theirs.transpose(1, 2)[real])
-        rounding = 1e-5 * max(1.0, CASES[case].get("sharpness", 3.0) / 3)  # of scores, which float32 keeps relative to their size
+        rounding = 1e-5 * max(1.0, CASES[case].get("sharpness", 3.0) / 3)  # float32 keeps scores relative to their size
         bound = rounding if field.name != "output" or dtype == torch.float32 else 2e-2  # of weights rounded to bfloat16
         torch.testing.assert_close(*chosen, atol=bound, rtol=bound, msg=lambda text, name=field.name: f"{name}: {text}")
     torch.testing.assert_close(divergence.divergence(one, other), divergence.by_blocks(exact(one), exact(other)),
