@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,36 @@ def over_items(statistic: Callable[[np.ndarray], float], items: int, *, seed: in
     return Estimate(statistic(np.arange(items)), float(low), float(high), f"evaluation items only (n={items})")
 
 
+def over_groups(values: np.ndarray, groups: np.ndarray, *, fewest: int = 2, seed: int = 0, draws: int = 2000
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the mean over items and the ends of its 95 % interval, whole groups resampled with replacement.
+
+    The same resamples for every position, so that paired quantities stay paired. A position that no item defines is nan, and
+    one that fewer groups define has no interval.
+
+    Args:
+        values: [N, …], nan where an item leaves it undefined.
+        groups: [N], items of one group are no independent evidence.
+        fewest: Groups over which there is an interval.
+        seed: Of the resampling.
+        draws: Resamples.
+    """
+    flat = values.reshape(len(values), -1)
+    member = (np.unique(groups)[:, None] == groups).astype(float)  # groups × items
+    defined = np.isfinite(flat)
+    sums, counts = member @ np.where(defined, flat, 0.0), member @ defined
+    low, high = np.full((2, flat.shape[1]), np.nan)
+    times = np.random.default_rng(seed).multinomial(len(member), np.full(len(member), 1 / len(member)), draws)
+    some = (counts > 0).sum(0) >= fewest
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums.sum(0) / counts.sum(0)
+        if some.any():
+            drawn = (times @ sums[:, some]) / (times @ counts[:, some])
+            low[some], high[some] = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
+    shape = values.shape[1:]
+    return mean.reshape(shape), low.reshape(shape), high.reshape(shape)
+
+
 def over_seeds(values: Sequence[float]) -> Estimate:
     """Returns the mean over training seeds with its Student t interval.
 
@@ -57,6 +88,23 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     mean = float(sample.mean())
     half = float(stats.t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample)))
     return Estimate(mean, mean - half, mean + half, f"training seeds (n={len(sample)})")
+
+
+def all_alike(value: np.ndarray | float, count: int, *, least: float, most: float) -> tuple[Any, Any]:
+    """Returns the ends of the 95 % interval of a mean of which all independent parts show the same value.
+
+    Resampling those would show no doubt at all. But if more than 1 − 0.025^(1/count) of all there are say something else, so
+    many alike are seen in less than 2.5 % of cases, and at worst what they say is `least` or `most`. For shares that are
+    all right or all wrong this is the interval of Clopper and Pearson (1934).
+
+    Args:
+        value: What every part shows; an array for many quantities.
+        count: Of the parts.
+        least: The lowest value that a part can show.
+        most: The highest.
+    """
+    others = 1 - 0.025 ** (1 / count)
+    return value + others * (least - value), value + others * (most - value)
 
 
 def of_share(successes: int, count: int, covers: str) -> Estimate:

@@ -78,7 +78,7 @@ def resampled(groups: np.ndarray, *, draws: int = RESAMPLES, seed: int = 0) -> n
     return times / times.sum(1, keepdims=True)
 
 
-def interval(scores: np.ndarray, weights: np.ndarray, *, hits_of: int | None = None) -> Interval:
+def interval(scores: np.ndarray, weights: np.ndarray) -> Interval:
     """Returns means over rows with percentile bootstrap intervals, [...].
 
     For a paired difference give the difference row by row: both sides are then resampled together.
@@ -86,15 +86,9 @@ def interval(scores: np.ndarray, weights: np.ndarray, *, hits_of: int | None = N
     Args:
         scores: [..., n] per row.
         weights: [draws, n], from `resampled`.
-        hits_of: Number of groups, for scores that are hits. Where all rows are right, or all wrong, resampling would show
-            no doubt at all; the end is then the exact one of as many independent trials (Clopper and Pearson, 1934).
     """
     value = scores.mean(-1)
     low, high = np.percentile(scores @ weights.T, [2.5, 97.5], axis=-1)
-    if hits_of is not None:
-        furthest = 0.025 ** (1 / hits_of)
-        low = np.where(scores.min(-1) == 1, furthest, low)
-        high = np.where(scores.max(-1) == 0, 1 - furthest, high)
     return Interval(value, low, high)
 
 

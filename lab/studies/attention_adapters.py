@@ -14,6 +14,7 @@ from lab.studies.attention_changes import Changes, changes
 from lab.studies.attention_hypotheses import hypotheses
 from lab.studies.attention_trained import PLACEBO, Trained, alike_but_for_seed, by_rank, differences, placebo_command
 from lab.studies.closing import close
+from lab.studies.opening import reference
 from lab.tracking.report import Report, next_command, table
 from lab.tracking.run import Run
 
@@ -29,7 +30,8 @@ def compare_adapters(run: Run, config: Any, trained: Sequence[Trained], placebo:
         question: For the report.
     """
     every = [*trained, *([placebo] if placebo else [])]
-    opened = open_several([_reference(one) for one in every], device=config.device, dtype=config.dtype, base=config.model)
+    opened = open_several([reference(one.capsule) for one in every], device=config.device, dtype=config.dtype,
+                          base=config.model)
     read = attention_prompts.read(config, opened.base, opened.tokenizer, [one.capsule.run_id for one in trained])
     attention_shown.check(config, opened.model, read, models=2)
     seeds, ranks = alike_but_for_seed(trained), by_rank(trained)
@@ -51,10 +53,6 @@ def compare_adapters(run: Run, config: Any, trained: Sequence[Trained], placebo:
     close(run, verdicts, Report(
         question=question, table=rows, limits=attention_report.limits(len(found), len(seeds)), sections=sections,
         sources=[one.capsule.run_id for one in every], next=_next(config, trained, placebo), prediction=config.predict))
-
-
-def _reference(one: Trained) -> str:
-    return one.capsule.run_id if one.capsule.which == "best" else f"{one.capsule.run_id}@last"
 
 
 def _evidence(found: Sequence[Changes], control: Changes | None, seeds: Sequence[Trained],

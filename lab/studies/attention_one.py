@@ -13,14 +13,13 @@ from lab.errors import OptionError
 from lab.figures.attention_grids import statistics_grids
 from lab.figures.attention_spread import distribution
 from lab.figures.layout import panels
-from lab.models.loading import load_base
-from lab.models.references import resolve as find_model
 from lab.models.tuned import open_run
 from lab.studies import attention_copying, attention_prompts, attention_roles, attention_rows, attention_shown
 from lab.studies.attention_intervals import over_prompts
 from lab.studies.attention_report import NOT_ROUTED, facts
 from lab.studies.attention_roles import Measured
 from lab.studies.closing import close
+from lab.studies.opening import open_model
 from lab.tracking import capsule
 from lab.tracking.lookup import resolve
 from lab.tracking.report import Report, next_command
@@ -70,10 +69,7 @@ def _opened(run: Run, config: Any) -> tuple[Any, Any, Any]:
         tuned = open_run(config.run_id, device=config.device, dtype=config.dtype, base=config.model)
         capsule.use(run, tuned.capsule)
         return tuned.model, tuned.tokenizer, tuned.base
-    reference = find_model(config.model or "embedded")
-    base = load_base(reference, device=config.device, dtype=config.dtype)
-    if reference.capsule is not None:
-        capsule.use(run, reference.capsule)
+    base = open_model(run, config)
     return base.model, base.tokenizer, base
 
 

@@ -1,6 +1,5 @@
 """A whole fine-tuned model against its base: one after the other, never both in memory."""
 
-import gc
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from lab.studies.attention_report import LIMITS, ONE_SEED, facts, head_rows, in_
 from lab.studies.attention_rows import TOKENS_AT_ONCE, by_length, changes_of, in_order
 from lab.studies.attention_trained import Trained
 from lab.studies.closing import close
+from lab.studies.opening import free, reference
 from lab.tracking.report import Report, next_command, table
 from lab.tracking.run import Run
 
@@ -55,8 +55,8 @@ def compare_whole(run: Run, config: Any, trained: Trained, *, question: str) -> 
         for number, (_, ids) in enumerate(batches):
             record(base.model, ids, None, Path(folder, str(number)), recent=config.recent, routed=routed)
         del base
-        _free()
-        tuned = _tuned(config, trained)
+        free()
+        tuned = open_run(reference(trained.capsule), device=config.device, dtype=config.dtype).model
         found = _found(trained, tuned, [(indices, against(tuned, Path(folder, str(number)), ids, routed=routed))
                                         for number, (indices, ids) in enumerate(batches)])
     run.summary(summary(found))
@@ -80,17 +80,6 @@ def compare_whole(run: Run, config: Any, trained: Trained, *, question: str) -> 
         next=[next_command("attention", run_id=own), next_command("ask", run_ids=own)]))
 
 
-def _tuned(config: Any, trained: Trained) -> Any:
-    reference = trained.capsule.run_id + ("@last" if trained.capsule.which == "last" else "")
-    return open_run(reference, device=config.device, dtype=config.dtype).model
-
-
-def _free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def _found(trained: Trained, tuned: Any, parts: Sequence[tuple[np.ndarray, Compared]]) -> Changes:
     values = {name: each[0] for name, each in in_order([(i, changes_of(c)) for i, c in parts], axis=1).items()}
     own = {name: each[0] for name, each in in_order([(i, c.tuned) for i, c in parts], axis=1).items()}
@@ -107,7 +96,7 @@ def _maps(run: Run, config: Any, trained: Trained, found: Changes, read: Sequenc
     shown = [read[i] for i in chosen]
     after = [attention_shown.whole_maps(tuned, prompt, heads, tokens, routed=routed) for prompt in shown]
     del tuned
-    _free()
+    free()
     base = open_base(trained.capsule, base=config.model, device=config.device, dtype=config.dtype).model
     before = [attention_shown.whole_maps(base, prompt, heads, tokens, routed=routed) for prompt in shown]
     attention_shown.show(run, shown, [_both(one, other) for one, other in zip(before, after, strict=True)], heads,

@@ -7,6 +7,7 @@ import numpy as np
 
 from lab.data.prompts import Prompt
 from lab.models.loading import Base
+from lab.studies import opening
 from lab.studies.attention_changes import Changes
 from lab.studies.attention_intervals import over_prompts
 from lab.studies.attention_tables import heads, layers
@@ -46,9 +47,7 @@ def limits(adapters: int, seeds: int) -> list[str]:
 def facts(base: Base, read: Sequence[Prompt]) -> dict[str, Any]:
     """Returns what a run records of the model and the prompts it was read on."""
     lengths = [len(prompt.input_ids) for prompt in read]
-    return {"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
-            "base.quantization": base.quantization, "base.device": base.placement.description,
-            "base.dtype": base.placement.dtype, "prompts.count": len(read), "prompts.tokens": sum(lengths),
+    return {**opening.facts(base), "prompts.count": len(read), "prompts.tokens": sum(lengths),
             "prompts.longest": max(lengths), "prompts.categories": ", ".join(dict.fromkeys(p.category for p in read))}
 
 

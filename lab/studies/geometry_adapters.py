@@ -19,6 +19,7 @@ from lab.studies.geometry_measured import Measured
 from lab.studies.geometry_pairs import Overlaps, choose, overlaps
 from lab.studies.geometry_texts import BASE_TEXT, HELD_OUT
 from lab.studies.geometry_verdicts import Evidence, Shape, verdicts
+from lab.studies.opening import facts, reference
 from lab.tracking.report import Report, next_command, table
 from lab.tracking.run import Run
 
@@ -40,7 +41,8 @@ def study_adapters(run: Run, config: Any, trained: Sequence[Trained], asked: Seq
     if asked and len(trained) > 1:
         raise OptionError(f"ablate={','.join(one.text for one in asked)} with {len(trained)} adapters: parts are taken away "
                           f"from one; type run_id={trained[0].capsule.run_id}")
-    opened = open_several([reference(one) for one in trained], device=config.device, dtype=config.dtype, base=config.model)
+    opened = open_several([reference(one.capsule) for one in trained], device=config.device, dtype=config.dtype,
+                          base=config.model)
     geometry_measured.check(opened.model, trained, config.k)
     geometry_losses.check(opened.model, trained[0], asked)
     texts = geometry_texts.read(config, opened.base, opened.tokenizer, trained[0]) if asked else {}
@@ -50,7 +52,7 @@ def study_adapters(run: Run, config: Any, trained: Sequence[Trained], asked: Seq
         pairs=sum(pair.kind == "seeds" for pair in pairs), ablations=asked, held_out=HELD_OUT in texts,
         base_text=BASE_TEXT in texts)
     run.state(stated, config.predict)
-    run.params(facts(opened))
+    run.params(facts(opened.base))
     geometry_texts.record(run, texts)
     found = geometry_measured.measured(opened.model, trained, k=config.k, draws=config.draws, seed=config.seed)
     shared = [overlaps(opened.model, pair, draws=config.draws, seed=config.seed) for pair in pairs]
@@ -65,19 +67,6 @@ def study_adapters(run: Run, config: Any, trained: Sequence[Trained], asked: Seq
         question=question, table=_table(rows, ablated), limits=geometry_report.limits(found, shared, ablated is not None),
         sections=_sections(config, found, rows, shared, ablated, kept), sources=[one.capsule.run_id for one in trained],
         next=_next(trained, asked, kept), prediction=config.predict))
-
-
-def reference(one: Trained) -> str:
-    """What `open_several` calls a training."""
-    return one.capsule.run_id if one.capsule.which == "best" else f"{one.capsule.run_id}@last"
-
-
-def facts(opened: Several) -> dict[str, Any]:
-    """Returns what a run records of the base."""
-    base = opened.base
-    return {"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
-            "base.quantization": base.quantization, "base.device": base.placement.description,
-            "base.dtype": base.placement.dtype}
 
 
 def shape(found: Measured, epsilon: float) -> Shape:

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from lab.figures.layout import grid, panels
 from lab.figures.probe_layers import Line, accuracy_by_layer, difference_by_layer, limits_of, one_legend
 from lab.probing.linear_measure import Part, Readout
-from lab.probing.linear_scores import Interval, interval, majority, resampled, selectivity
+from lab.probing.linear_scores import Interval, majority
+from lab.studies import linear_probe_intervals as intervals
 from lab.studies.linear_probe_features import EMBEDDING
 from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Found
 from lab.tracking.run import Run
@@ -66,22 +67,22 @@ def _accuracy(run: Run, found: Found, sites: Sequence[str]) -> None:
 
 def _panel(found: Found, name: str, part: Part, site: str, ax: Axes) -> None:
     layers, at = along(found, site)
-    weights, groups = resampled(part.groups), len(np.unique(part.groups))
     lines = {}
     for model, readout in getattr(found, name).items():
-        lines[_said(model, found)] = _line(interval(readout.hits[at], weights, hits_of=groups), model)
+        lines[_said(model, found)] = _line(intervals.shares(readout.hits[at], part.groups), model)
         if readout.control.shape[1] and model == BASE:
-            lines["its control tasks"] = _line(interval(readout.control[at].mean(1), weights), "control task")
+            lines["its control tasks"] = _line(intervals.shares(readout.control[at].mean(1), part.groups), "control task")
     if name == "shared" and found.wide is not None:
-        lines["too large probe"] = _line(interval(found.wide.hits[at], weights, hits_of=groups), "too large probe")
-        lines["its control tasks (too large)"] = _line(interval(found.wide.control[at].mean(1), weights), "its control task")
+        lines["too large probe"] = _line(intervals.shares(found.wide.hits[at], part.groups), "too large probe")
+        lines["its control tasks (too large)"] = _line(intervals.shares(found.wide.control[at].mean(1), part.groups),
+                                                       "its control task")
     levels = {"most frequent class": majority(part.labels[0, part.split.train], part.tested[0])}
     if name in found.cues:
         levels["position, form and token alone"] = float(found.cues[name].hits.mean())
     null = found.nulls.get(BASE) if name == "disjoint" else None
     accuracy_by_layer(layers, lines, ax, band=None if null is None else np.stack([null.low[at], null.high[at]], 1),
                       references=levels, covers=COVERS, own_legend=False,
-                      title=f"{_NEVER if name == 'disjoint' else _SEEN} ({groups} groups): {site}")
+                      title=f"{_NEVER if name == 'disjoint' else _SEEN} ({len(np.unique(part.groups))} groups): {site}")
 
 
 def _said(model: str, found: Found) -> str:
@@ -120,7 +121,7 @@ def _selectivity(run: Run, found: Sequence[Found], sites: Sequence[str]) -> None
 
 def _selective(one: Found, readout: Readout, at: np.ndarray, tint: int, *, dashed: bool = False) -> Line:
     assert one.asked.shared is not None
-    found = selectivity(readout.hits[at], readout.control[at], resampled(one.asked.shared.groups))
+    found = intervals.selectivity(readout.hits[at], readout.control[at], one.asked.shared.groups)
     return Line(found.value, np.stack([found.low, found.high], 1), dashed=dashed, tint=_SITES[tint])
 
 
@@ -147,6 +148,6 @@ def _difference(run: Run, found: Sequence[Found], sites: Sequence[str]) -> None:
 def differences(found: Found) -> dict[str, Interval]:
     """Returns accuracy on the tuned model minus on the base [S]: of probes fitted anew, and of the base's probes."""
     assert found.asked.disjoint is not None and found.moved is not None
-    weights, base = resampled(found.asked.disjoint.groups), found.disjoint[BASE].hits
-    return {"probes fitted anew": interval(found.disjoint[TUNED].hits - base, weights),
-            "the base's probes": interval(found.moved - base, weights)}
+    groups, base = found.asked.disjoint.groups, found.disjoint[BASE].hits
+    return {"probes fitted anew": intervals.differences(found.disjoint[TUNED].hits - base, groups),
+            "the base's probes": intervals.differences(found.moved - base, groups)}

@@ -1,14 +1,13 @@
 """A probing study from loaded model to report."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from lab.models.loading import Base, load_base
-from lab.models.references import resolve as find_model
+from lab.models.anatomy import plain_model
+from lab.models.loading import Base
 from lab.models.rows import BASE as BASE_ROWS
 from lab.models.tuned import Tuned, open_base, open_run
 from lab.probing.decomposition import decompose
@@ -18,6 +17,7 @@ from lab.studies.closing import close
 from lab.studies.linear_probe_features import Place, entropy, features, places
 from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, ask, measure
 from lab.studies.linear_probe_verdicts import hypotheses, verdicts
+from lab.studies.opening import free, open_model
 from lab.tracking import capsule
 from lab.tracking.capsule import Capsule
 from lab.tracking.report import Report, next_command
@@ -60,7 +60,8 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None
     alone = None if opened.rows is None else opened.rows[:1]
     asked = ask(linear_probe_tasks.build(config, opened.base, opened.tokenizer, entropy(opened.model, alone)), config)
     at = places(config.sites, layers)
-    run.state(hypotheses(asked, tuned=opened.source is not None, untrained=config.untrained), config.predict)
+    stated = hypotheses(asked, tuned=opened.source is not None, untrained=config.untrained)
+    run.state(stated, config.predict)
     run.params(linear_probe_report.facts(opened.base, asked))
     linear_probe_tasks.record(run, [one.task for one in asked])
     captured = _captured(opened, asked, at, config)
@@ -72,7 +73,7 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None
             run.table(name, rows)
     linear_probe_figures.draw(run, found, config.sites)
     source = None if opened.source is None else opened.source.run_id
-    close(run, verdicts(found, hypotheses(asked, tuned=source is not None, untrained=config.untrained)), Report(
+    close(run, verdicts(found, stated), Report(
         question=question, table=linear_probe_report.main(found), limits=list(limits),
         sections=linear_probe_report.sections(found, asked), sources=[source] if source else [],
         next=_next(config, source), prediction=config.predict))
@@ -80,10 +81,7 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None
 
 def _open(run: Run, config: Any) -> _Opened:
     if config.run_id is None:
-        reference = find_model(config.model or "embedded")
-        base = load_base(reference, device=config.device, dtype=config.dtype)
-        if reference.capsule is not None:
-            capsule.use(run, reference.capsule)
+        base = open_model(run, config)
         return _Opened(base.model, base.tokenizer, base, None, None)
     kept = capsule.fetch(config.run_id)
     capsule.use(run, kept)
@@ -100,10 +98,10 @@ def _captured(opened: _Opened, asked: Sequence[Asked], at: Sequence[Place], conf
     parts = decompose(opened.model)
     found = [dict(zip(names, features(opened.model, parts, one.task, at, opened.rows), strict=True)) for one in asked]
     if config.untrained:
-        _also(found, UNTRAINED, untrained(_bare(opened), seed=config.seed), asked, at)
+        _also(found, UNTRAINED, untrained(plain_model(opened.model), seed=config.seed), asked, at)
     if opened.source is not None and opened.rows is None:
         opened.model = opened.base = None  # type: ignore[assignment]
-        gc.collect()
+        free()
         assert config.run_id is not None
         _also(found, TUNED, open_run(config.run_id, device=config.device, dtype=config.dtype).model, asked, at)
     return found
@@ -113,10 +111,6 @@ def _also(found: list[dict[str, torch.Tensor]], name: str, model: Any, asked: Se
     parts = decompose(model)
     for values, one in zip(found, asked, strict=True):
         values[name] = features(model, parts, one.task, at)[0]
-
-
-def _bare(opened: _Opened) -> Any:
-    return opened.model if opened.rows is None else opened.model.get_base_model()
 
 
 def _next(config: Any, source: str | None) -> list[str]:

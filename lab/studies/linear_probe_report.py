@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from lab.models.loading import Base
-from lab.probing.linear_scores import Interval, balanced, interval, majority, resampled, selectivity
+from lab.probing.linear_scores import Interval, balanced, interval, majority, resampled
+from lab.studies import linear_probe_intervals as intervals
+from lab.studies import opening
 from lab.studies.linear_probe_features import EMBEDDING
 from lab.studies.linear_probe_figures import differences, file_name
 from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Found
@@ -18,9 +20,7 @@ ONE_SPLIT = "95 % interval over groups"
 
 def facts(base: Base, asked: Sequence[Asked]) -> dict[str, Any]:
     """Returns what a run records of the model and the tasks."""
-    return {"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
-            "base.quantization": base.quantization, "base.device": base.placement.description,
-            "base.dtype": base.placement.dtype, "tasks.names": ", ".join(one.task.name for one in asked),
+    return {**opening.facts(base), "tasks.names": ", ".join(one.task.name for one in asked),
             "tasks.rows": sum(len(one.task) for one in asked),
             "tasks.prompts": sum(len(one.task.prompts) for one in asked)}
 
@@ -56,7 +56,7 @@ def _place(one: Found, model: str, number: int) -> Row:
                 "layer": None if place.site == EMBEDDING else place.layer}
     if one.asked.disjoint is not None:
         part, told, null = one.asked.disjoint, one.disjoint[model], one.nulls[model]
-        found = interval(told.hits[number], resampled(part.groups), hits_of=len(np.unique(part.groups)))
+        found = intervals.shares(told.hits[number], part.groups)
         gain = interval(told.bits[number], resampled(part.groups))
         row |= {"accuracy, types never seen (share)": float(found.value), "its " + ONE_SPLIT: _span(found),
                 "permutation band, low": float(null.low[number]), "permutation band, high": float(null.high[number]),
@@ -68,7 +68,7 @@ def _place(one: Found, model: str, number: int) -> Row:
                 "gain in cross-validation (bits)": float(told.held_out_bits[number]), "penalty": float(told.penalty[number])}
     if one.asked.shared is not None:
         part, told = one.asked.shared, one.shared[model]
-        found = interval(told.hits[number], resampled(part.groups), hits_of=len(np.unique(part.groups)))
+        found = intervals.shares(told.hits[number], part.groups)
         row |= {"accuracy, types seen (share)": float(found.value), "accuracy, types seen, " + ONE_SPLIT: _span(found)}
         if told.control.shape[1]:
             row |= {"control accuracy (share)": float(told.control[number].mean()), **_selective(one, number, model)}
@@ -78,10 +78,10 @@ def _place(one: Found, model: str, number: int) -> Row:
 def _selective(one: Found, number: int, model: str) -> Row:
     part, told = one.asked.shared, one.shared[model]
     assert part is not None
-    found = selectivity(told.hits[number], told.control[number], resampled(part.groups))
+    found = intervals.selectivity(told.hits[number], told.control[number], part.groups)
     row: Row = {"selectivity (share)": float(found.value), "selectivity, 95 % interval": _span(found)}
     if model == BASE and one.wide is not None:
-        wide = selectivity(one.wide.hits[number], one.wide.control[number], resampled(part.groups))
+        wide = intervals.selectivity(one.wide.hits[number], one.wide.control[number], part.groups)
         row |= {"selectivity of the too large probe (share)": float(wide.value),
                 "selectivity of the too large probe, 95 % interval": _span(wide)}
     return row

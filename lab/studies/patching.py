@@ -56,7 +56,7 @@ class Config:
     shown: int = option(2, "prompts that are patched token by token", minimum=0)
     device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))
     dtype: str = option("auto", "auto, float32 or bfloat16", choices=("auto", "float32", "bfloat16"))
-    seed: int = option(0, "random seed of questions and of unrelated prompts", minimum=0)
+    seed: int = option(0, "random seed of which prompts are patched, and of unrelated ones", minimum=0)
     predict: str | None = option(None, "your guess, written down before anything is computed")
 
 

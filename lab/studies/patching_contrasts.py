@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from lab.data.prompt_sources import ENGLISH
-from lab.data.questions import Question, counterparts, from_rows, subject
-from lab.data.questions import read as questions_of
-from lab.errors import DataError, OptionError
+from lab.data.questions import Question, counterparts, subject
+from lab.errors import DataError
 from lab.models.loading import Base
 from lab.models.rows import BASE
 from lab.probing.decomposition import Decomposition
 from lab.probing.patching_effects import Contrast
 from lab.probing.patching_trials import Reading, Trial, differences, said
-from lab.studies.attention_prompts import AUTO, HELD_OUT, knows_the_world
-from lab.tracking.rows import table
+from lab.studies.probing_questions import HELD_OUT, knows_the_world, of_sources
 
 BEFORE, SUBJECT, AFTER, LAST = "before subject", "subject", "after subject", "last token"
 ROLES = (BEFORE, SUBJECT, AFTER, LAST)
@@ -68,28 +66,10 @@ def read(config: Any, base: Base, tokenizer: Any, run_id: str | None) -> list[Qu
         run_id: A training run whose held-out rows may be asked for.
 
     Raises:
-        OptionError: A source is unknown or too long, or held-out rows are asked for and there are none.
-        DataError: See `lab.data.questions.read`.
+        OptionError, DataError: See `lab.studies.probing_questions.of_sources`.
     """
     natural = HELD_OUT if run_id is not None else KNOWLEDGE if knows_the_world(base) else ENGLISH
-    named = list(dict.fromkeys(natural if source == AUTO else source for source in config.prompts))
-    others = [source for source in named if source != HELD_OUT]
-    found = _held_out(tokenizer, run_id, config.seed) if HELD_OUT in named else []
-    longest = getattr(base.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
-    if others:
-        found += questions_of(tokenizer, others, count=_READ * config.count, seed=config.seed, chat=config.chat,
-                              longest=longest, prompt=config.prompt, answer=config.answer, foil=config.foil,
-                              also=(AUTO, HELD_OUT))
-    return found
-
-
-def _held_out(tokenizer: Any, run_id: str | None, seed: int) -> list[Question]:
-    rows = [] if run_id is None else table(run_id, "samples")
-    if not rows:
-        who = "no run is given; type run_id=<a training run> beside it" if run_id is None else (
-            f"run {run_id} keeps none (it was not trained here); type prompts={KNOWLEDGE}")
-        raise OptionError(f"prompts={HELD_OUT} are rows that a training run held out, and {who}, or any other source")
-    return from_rows(tokenizer, rows, category=HELD_OUT, seed=seed)
+    return of_sources(config, base, tokenizer, run_id, auto=(natural,), count=_READ * config.count)
 
 
 def of_training(model: Any, tokenizer: Any, questions: Sequence[Question], name: str, contrast: str) -> list[Candidate]:
@@ -149,10 +129,10 @@ def choose(model: Any, decomposition: Decomposition, candidates: Sequence[Candid
     Args:
         model: That reads them.
         decomposition: Of it or its base.
-        candidates: In order of preference.
-        count: How many at most.
+        candidates: All there are.
+        count: How many at most; of more usable ones so many are drawn.
         draws: Unrelated ones of each; of the same length and roles, and with no token in common with its two.
-        seed: Of the draws.
+        seed: Of both draws.
 
     Raises:
         DataError: None is left.
@@ -161,17 +141,17 @@ def choose(model: Any, decomposition: Decomposition, candidates: Sequence[Candid
             for reading in (each.contrast.source, each.contrast.destination)]
     clean = differences(model, decomposition, both).reshape(-1, 2)
     usable = [i for i, (source, destination) in enumerate(clean) if source > 0 > destination]
-    rng, why = Random(f"unrelated {seed}"), dict[int, str]()
-    kept: list[Candidate] = []
-    for i in usable:
-        others = [j for j in usable if _unrelated(candidates[i].contrast, candidates[j].contrast)]
-        why[i] = "" if others else "no unrelated one of its length and roles"
-        if others and len(kept) == count:
-            why[i] = f"more than count={count}"
-        elif others:
-            pairs = tuple((candidates[j].contrast.source, candidates[j].contrast.destination)
-                          for j in rng.sample(others, min(draws, len(others))))
-            kept.append(replace(candidates[i], contrast=replace(candidates[i].contrast, unrelated=pairs)))
+    others = {i: [candidates[j].contrast for j in usable if _unrelated(candidates[i].contrast, candidates[j].contrast)]
+              for i in usable}
+    rng = Random(f"contrasts {seed}")
+    able = [i for i in usable if others[i]]
+    drawn = sorted(rng.sample(able, min(count, len(able))))
+    kept = []
+    for i in drawn:
+        pairs = tuple((each.source, each.destination) for each in rng.sample(others[i], min(draws, len(others[i]))))
+        kept.append(replace(candidates[i], contrast=replace(candidates[i].contrast, unrelated=pairs)))
+    why = {i: "" if i in drawn else f"not drawn: more than count={count}" if others[i] else
+           "no unrelated one of its length and roles" for i in usable}
     rows = [{"prompt": each.name, "source says": each.says[0], "destination says": each.says[1],
              "source (nats)": float(clean[i, 0]), "destination (nats)": float(clean[i, 1]),
              "left out": why.get(i, "the two do not answer differently")} for i, each in enumerate(candidates)]

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from lab.evaluation.intervals import Estimate, over_items
-from lab.studies.attention_intervals import RESAMPLES, over_prompts
+from lab.studies.attention_intervals import over_prompts
 
 __all__ = ["mean", "over_prompts", "ratio", "shares"]
+_RESAMPLES = 2000
 
 
 def mean(values: np.ndarray) -> Estimate:
@@ -43,7 +44,7 @@ def shares(parts: np.ndarray, whole: np.ndarray, *, seed: int = 0) -> tuple[np.n
     prompts = len(whole)
     defined = np.isfinite(parts)
     filled, same = np.where(defined, parts, 0.0), np.where(defined, whole[:, None], 0.0)
-    weights = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), RESAMPLES)
+    weights = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), _RESAMPLES)
     with np.errstate(invalid="ignore", divide="ignore"):
         low, high = np.nanpercentile((weights @ filled) / (weights @ same), [2.5, 97.5], axis=0)
         return filled.sum(0) / same.sum(0), low, high

@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from lab.data.questions import Question
 from lab.errors import ModelUnsupported
-from lab.models.loading import Base, load_base
-from lab.models.references import resolve as find_model
+from lab.models.loading import Base
 from lab.models.tuned import open_several
 from lab.probing.decomposition import decompose
 from lab.probing.patching_effects import SUFFICIENCY
 from lab.studies import patching_cells, patching_ranking, patching_report, patching_verdicts, probing_questions
 from lab.studies.closing import close
+from lab.studies.opening import facts, open_model
 from lab.studies.patching_cells import Plan
 from lab.studies.patching_contrasts import SUBJECT, Candidate, Chosen, choose, of_pairs, of_training, read
 from lab.studies.patching_verdicts import Asked
@@ -62,17 +60,14 @@ def _opened(run: Run, config: Any) -> tuple[Any, Any, Base, str | None]:
     if config.run_id is not None:
         kept = capsule.fetch(config.run_id)
         if kept.kind == "model":
-            raise ModelUnsupported(f"run {kept.run_id} kept a whole model, and base and tuned are patched as rows of one "
-                                   f"batch, between adapters. Patch two prompts of it: model=run:{kept.run_id}; or train "
-                                   "with method=lora")
+            raise ModelUnsupported(f"run {kept.run_id} kept a whole model: training changed its unembedding as well, so "
+                                   "that no patch of its layers gives the base's answer. Patch two prompts of it: "
+                                   f"model=run:{kept.run_id}; or train with method=lora")
         opened = open_several([config.run_id], device=config.device, dtype=config.dtype, base=config.model)
         (name, one), = opened.capsules.items()
         capsule.use(run, one)
         return opened.model, opened.tokenizer, opened.base, name
-    reference = find_model(config.model or "embedded")
-    base = load_base(reference, device=config.device, dtype=config.dtype)
-    if reference.capsule is not None:
-        capsule.use(run, reference.capsule)
+    base = open_model(run, config)
     return base.model, base.tokenizer, base, None
 
 
@@ -90,10 +85,8 @@ def _asked(config: Any, plan: Plan, chosen: Chosen) -> Asked:
 
 def _facts(base: Base, questions: Sequence[Question], chosen: Chosen) -> dict[str, Any]:
     lengths = [len(each.labels) for each in chosen.candidates]
-    return {"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
-            "base.quantization": base.quantization, "base.device": base.placement.description,
-            "base.dtype": base.placement.dtype, "questions.count": len(questions), "contrasts.candidates": len(chosen.rows),
-            "contrasts.count": len(chosen.candidates), "contrasts.longest": int(np.max(lengths)),
+    return {**facts(base), "questions.count": len(questions), "contrasts.candidates": len(chosen.rows),
+            "contrasts.count": len(chosen.candidates), "contrasts.longest": max(lengths),
             "contrasts.roles": ", ".join(chosen.roles)}
 
 

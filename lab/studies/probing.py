@@ -50,6 +50,8 @@ class Config:
     untrained: bool = option(True, "whether an untrained network of the same shape is measured beside")
     shown: int = option(2, "questions whose lens is drawn token by token, each of another category while there are so many",
                         minimum=0)
+    activations: str | None = option(None, "with run_id, site@layer such as post_ffn@3: what base and tuned have there at "
+                                           "every token of the questions is kept for other tools, as safetensors files")
     layers: tuple[int, ...] | None = option(None, "layers that are drawn there; none: all", minimum=0)
     tokens: str | None = option(None, "first:last token that is drawn there; none: the last 24")
     device: str = option("auto", "auto, cpu, cuda or mps", choices=("auto", "cpu", "cuda", "mps"))

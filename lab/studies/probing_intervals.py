@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lab.data.questions import Question
-from lab.evaluation.intervals import Estimate
+from lab.evaluation.intervals import Estimate, all_alike, over_groups
 
-RESAMPLES = 2000
 FEWEST = 5  # clusters; a bootstrap over fewer says nothing
 ENTITY, TEMPLATE, PAIR, QUESTION, AUTO = "entity", "template", "pair", "question", "auto"
 _ENOUGH = 8  # templates from which they are resampled unless something else is asked for
@@ -61,30 +60,14 @@ def clusters(questions: Sequence[Question], how: str) -> Clusters:
 def over_clusters(values: np.ndarray, grouped: Clusters, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the mean over questions and the ends of its 95 % interval, whole clusters resampled with replacement.
 
-    The same resamples for every position, so that paired quantities stay paired. A position that no question defines is nan;
-    with fewer than 5 clusters there is no interval.
+    With fewer than 5 clusters there is no interval.
 
     Args:
         values: [N, …], nan where a question leaves it undefined.
         grouped: Of the N questions.
         seed: Of the resampling.
     """
-    flat = values.reshape(len(values), -1)
-    numbers, inverse = np.unique(grouped.of, return_inverse=True)
-    defined = np.isfinite(flat)
-    sums, counts = (np.zeros((len(numbers), flat.shape[1])) for _ in range(2))
-    np.add.at(sums, inverse, np.where(defined, flat, 0.0))
-    np.add.at(counts, inverse, defined.astype(float))
-    low, high = np.full((2, flat.shape[1]), np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = sums.sum(0) / counts.sum(0)
-        some = (counts > 0).sum(0) >= FEWEST
-        if some.any():
-            drawn = np.random.default_rng(seed).multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), RESAMPLES)
-            found = (drawn @ sums[:, some]) / (drawn @ counts[:, some])
-            low[some], high[some] = np.nanpercentile(found, [2.5, 97.5], axis=0)
-    shape = values.shape[1:]
-    return mean.reshape(shape), low.reshape(shape), high.reshape(shape)
+    return over_groups(values, grouped.of, fewest=FEWEST, seed=seed)
 
 
 def ends(values: np.ndarray, grouped: Clusters) -> np.ndarray:
@@ -93,18 +76,23 @@ def ends(values: np.ndarray, grouped: Clusters) -> np.ndarray:
     return np.stack([low, high], -1)
 
 
-def estimate(values: np.ndarray, grouped: Clusters) -> Estimate | None:
+def estimate(values: np.ndarray, grouped: Clusters, limits: tuple[float, float] | None = None) -> Estimate | None:
     """Returns the mean of one number a question with its interval; None where fewer than 5 clusters define it.
 
     Args:
         values: [N], nan where undefined.
         grouped: Of the N questions.
+        limits: The lowest and the highest value that there can be, from which there is an interval even where all clusters
+            agree (see `lab.evaluation.intervals.all_alike`).
     """
     mean, low, high = over_clusters(values, grouped)
     if not np.isfinite([mean, low, high]).all():
         return None
     there = np.isfinite(values)
-    left = f", {len(np.unique(grouped.of[there]))} of them with values" if not there.all() else ""
+    count = len(np.unique(grouped.of[there]))
+    left = f", {count} of them with values" if not there.all() else ""
+    if limits is not None and np.ptp(values[there]) == 0:
+        low, high = all_alike(mean, count, least=limits[0], most=limits[1])
     return Estimate(float(mean), float(low), float(high), grouped.covers + left)
 
 

@@ -1,17 +1,14 @@
 """One model's residual stream, or base and tuned, from loaded models to report."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from lab.data.questions import Question
 from lab.models import anatomy
-from lab.models.loading import Base, load_base
-from lab.models.references import resolve as find_model
+from lab.models.loading import Base
 from lab.models.rows import BASE
 from lab.models.tuned import open_base, open_run, open_several
 from lab.probing.decomposition import decompose
@@ -19,6 +16,7 @@ from lab.probing.final import find_final
 from lab.probing.linear_untrained import untrained as make_untrained
 from lab.probing.sites import check_layers
 from lab.studies import (
+    probing_activations,
     probing_figures,
     probing_questions,
     probing_readable,
@@ -28,6 +26,7 @@ from lab.studies import (
 )
 from lab.studies.attention_shown import token_range
 from lab.studies.closing import close
+from lab.studies.opening import free, open_model, reference
 from lab.studies.probing_alike import Similarity, similarities
 from lab.studies.probing_alike import draw as draw_similarities
 from lab.studies.probing_hypotheses import hypotheses
@@ -72,11 +71,8 @@ class Opened:
     def exchange(self, config: Any) -> None:
         """Puts the base away and loads the whole tuned model."""
         self.model = self.base = None  # type: ignore[assignment]
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        reference = self.kept.run_id + ("@last" if self.kept.which == "last" else "")
-        tuned = open_run(reference, device=config.device, dtype=config.dtype)
+        free()
+        tuned = open_run(reference(self.kept), device=config.device, dtype=config.dtype)
         self.model, self.base = tuned.model, tuned.base
 
 
@@ -84,8 +80,9 @@ def check(config: Any) -> None:
     """Refuses what can be seen before anything is loaded.
 
     Raises:
-        OptionError: An attribute or range of tokens is not allowed.
+        OptionError: An attribute, range of tokens, or place whose activations are kept is not allowed.
     """
+    probing_activations.place(config)
     probing_readable.check_name(config.readable)
     token_range(config.tokens)
 
@@ -105,6 +102,8 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
     questions = probing_questions.read(config, opened.base, opened.tokenizer, source)
     layers = anatomy.n_layers(opened.model)
     check_layers(config.layers, layers)
+    place = probing_activations.place(config)
+    probing_activations.check(place, opened.kept, layers)
     probing_shown.check(config, questions)
     knows = probing_questions.knows_the_world(opened.base)
     kind = probing_readable.attribute(config, knows=knows)
@@ -115,6 +114,7 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
     probing_questions.record(run, questions)
     grouped = clusters(questions, config.resample)
     chosen = probing_shown.choose(questions, config.shown)
+    kept = None if place is None else _keep(run, opened, place, questions)
     told = None if kind is None else _readable(opened, kind, config.seed)
     models, drawn, alike = _measured(opened, config, questions, chosen, lenses)
     if lenses is not None:
@@ -130,15 +130,18 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
         verdicts += probing_readable.verdicts(told, config.threshold)
     close(run, verdicts, probing_report.report(
         config, models, questions, grouped, question=question, limits=[*limits, *(tuned_limits if source else [])],
-        source=source))
+        source=source, kept=kept))
+
+
+def _keep(run: Run, opened: Opened, place: probing_activations.Place, questions: Sequence[Question]) -> str:
+    assert opened.adapters is not None
+    return probing_activations.keep(run, place, opened.model, opened.adapters[-1], questions, decompose(opened.model),
+                                    fingerprint=opened.base.fingerprint, source=opened.kept.run_id)
 
 
 def _opened(run: Run, config: Any) -> Opened:
     if config.run_id is None:
-        reference = find_model(config.model or "embedded")
-        base = load_base(reference, device=config.device, dtype=config.dtype)
-        if reference.capsule is not None:
-            capsule.use(run, reference.capsule)
+        base = open_model(run, config)
         return Opened(base, base.model, base.tokenizer, None, None)
     kept = capsule.fetch(config.run_id)
     capsule.use(run, kept)

@@ -22,9 +22,10 @@ from lab.probing.final import Final
 from lab.probing.first_layer import lasting
 from lab.probing.linear_measure import disjoint_part
 from lab.probing.linear_measure import read as read_linearly
-from lab.probing.linear_scores import interval, majority, resampled
+from lab.probing.linear_scores import majority, resampled
 from lab.probing.sites import POST_FFN
 from lab.studies.attention_rows import by_length
+from lab.studies.linear_probe_intervals import shares
 from lab.studies.rules import exceeds, undecided
 from lab.tracking.hypotheses import Hypothesis, Verdict
 from lab.tracking.run import Run
@@ -181,11 +182,10 @@ def _verdict(name: str, probe: np.ndarray, found: Readable, threshold: float) ->
 
 def record(run: Run, found: Readable, threshold: float) -> None:
     """Keeps the accuracies by layer as figure, arrays, table and metrics."""
-    weights = resampled(found.groups)
     sides = {**{f"probe_{place}": hits for place, hits in found.probe.items()}, "lens": found.lens}
     words = {"probe_last": "linear probe at the last token", "probe_name": "linear probe at the name",
              "lens": "logit lens at the last token"}
-    each = {name: interval(hits, weights) for name, hits in sides.items()}
+    each = {name: shares(hits, found.groups) for name, hits in sides.items()}
     ax = by_layer({words[name]: side.value for name, side in each.items()}, ylabel="accuracy on people the probe never saw",
                   intervals={words[name]: np.stack([side.low, side.high], -1) for name, side in each.items()},
                   xlabel="after layer", covers="people", keys=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from lab.data.questions import Question
 from lab.models.loading import Base
+from lab.studies import opening
 from lab.studies import probing_tables as tables
 from lab.studies.probing_figures import Models
 from lab.studies.probing_intervals import Clusters, over_clusters
@@ -21,9 +22,7 @@ _OF_LAYER = ("model", "layer", "stream (rms)", "attention / stream", "feed-forwa
 def facts(base: Base, questions: Sequence[Question]) -> dict[str, Any]:
     """Returns what a run records of the model and the questions."""
     lengths = [len(question.input_ids) for question in questions]
-    return {"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
-            "base.quantization": base.quantization, "base.device": base.placement.description,
-            "base.dtype": base.placement.dtype, "questions.count": len(questions), "questions.tokens": sum(lengths),
+    return {**opening.facts(base), "questions.count": len(questions), "questions.tokens": sum(lengths),
             "questions.longest": max(lengths),
             "questions.templates": len({(question.category, question.template) for question in questions}),
             "questions.categories": ", ".join(dict.fromkeys(question.category for question in questions))}
@@ -41,7 +40,7 @@ def record(run: Run, models: Models, questions: Sequence[Question], grouped: Clu
 
 
 def report(config: Any, models: Models, questions: Sequence[Question], grouped: Clusters, *, question: str,
-           limits: Sequence[str], source: str | None) -> Report:
+           limits: Sequence[str], source: str | None, kept: str | None) -> Report:
     """Returns the report.
 
     Args:
@@ -52,6 +51,7 @@ def report(config: Any, models: Models, questions: Sequence[Question], grouped: 
         question: What is asked.
         limits: What may not be concluded.
         source: The training run, or None.
+        kept: What is said of activations that were kept; None where none were.
     """
     sections = [("In words", "\n\n".join(in_words(name, each, grouped) for name, each in models.items()) + "\n\n"
                  f"Intervals cover {grouped.covers}; in tables and figures by category, questions "
@@ -62,6 +62,8 @@ def report(config: Any, models: Models, questions: Sequence[Question], grouped: 
     without = next(iter(models.values())).without_heads
     if without:
         sections.append(("Without heads", "\n".join(f"- layer {layer}: {why}" for layer, why in without.items())))
+    if kept is not None:
+        sections.append(("Activations", kept))
     return Report(question=question, table=tables.categories(models, questions), limits=list(limits), sections=sections,
                   sources=[source] if source else [], next=_next(config, source), prediction=config.predict)
 

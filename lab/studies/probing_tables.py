@@ -133,6 +133,6 @@ def short(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[
 def _told(name: str, value: float, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
     if not np.isfinite(value):
         return {name: None}
-    return {name: value} | ({f"{name} 95 % interval": f"{low:.3g} to {high:.3g}"} if np.isfinite([low, high]).all() else {})
+    return {name: value} | ({f"{name} 95 % interval": f"{low:.3g} to {high:.3g}"} if low < high else {})
 
 

@@ -58,8 +58,8 @@ def depth_share(measured: Measured) -> np.ndarray:
 
 
 def _decide(name: str, values: np.ndarray, grouped: Clusters, *, threshold: float, unit: str, null: str, detail: str = "",
-            none: str = "") -> Verdict:
-    found: Estimate | None = estimate(values, grouped)
+            none: str = "", limits: tuple[float, float] | None = None) -> Verdict:
+    found: Estimate | None = estimate(values, grouped, limits)
     if found is None:
         why = none or "fewer than 5 clusters of questions, over which no interval says anything"
         return undecided(name, unit=unit, null=null, detail=why)
@@ -98,9 +98,9 @@ def _attributes(evidence: Evidence) -> Verdict:
 
 
 def _late(evidence: Evidence) -> Verdict:
-    right = evidence.model.right
+    right, layers = evidence.model.right, evidence.model.lens["rank"].shape[1]
     return _decide("answer_appears_late", depth_share(evidence.model), evidence.grouped, threshold=HALF,
-                   unit="share of depth", null="0.5: half depth",
+                   unit="share of depth", null="0.5: half depth", limits=(1 / layers, 1.0),
                    detail=f"{int(right.sum())} of {len(right)} questions are answered",
                    none=f"the model puts the answer first in {int(right.sum())} of {len(right)} questions, of fewer than 5 "
                         "clusters")
@@ -131,9 +131,9 @@ def _of_taught(evidence: Evidence, name: str, tuned: np.ndarray, base: np.ndarra
 
 def _moved(evidence: Evidence) -> Verdict:
     base, tuned = _base(evidence).first_layer(), evidence.model.first_layer()
-    both = int((np.isfinite(base) & np.isfinite(tuned)).sum())
+    both, most = int((np.isfinite(base) & np.isfinite(tuned)).sum()), _base(evidence).lens["rank"].shape[1] - 1
     return _decide("training_moved_the_answer_earlier", base - tuned, evidence.grouped, threshold=0, unit="layers",
-                   null=NOTHING, detail=f"{both} of {len(base)} questions are answered by both",
+                   null=NOTHING, limits=(-most, most), detail=f"{both} of {len(base)} questions are answered by both",
                    none=f"both models answer {both} of {len(base)} questions, of fewer than 5 clusters")
 
 

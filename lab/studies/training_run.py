@@ -16,6 +16,7 @@ from lab.figures.training import training_panel
 from lab.models.adapters import attach, detach, facts_of, save_adapter, save_model
 from lab.models.loading import Base, load_base, restore, snapshot
 from lab.randomness import seed_everything
+from lab.studies import opening
 from lab.studies.training_options import TrainingOptions, base_quantization
 from lab.tracking import capsule
 from lab.tracking.run import Run
@@ -139,10 +140,8 @@ def _checkpointing(base: Base) -> bool:
 
 def _record_facts(run: Run, setup: Setup, trainable: int) -> None:
     base, data = setup.base, setup.data
-    run.params({"base.reference": base.reference.given, "base.fingerprint": base.fingerprint,
-                "base.parameters": base.model.num_parameters(), "base.backend": base.backend,
-                "base.quantization": base.quantization, "base.attention": base.attention,
-                "base.device": base.placement.description, "base.dtype": base.placement.dtype,
+    run.params({**opening.facts(base), "base.parameters": base.model.num_parameters(), "base.backend": base.backend,
+                "base.attention": base.attention,
                 "parameters.trainable": trainable, "data.sha256": data.sha256, "data.eval_sha256": data.eval_sha256,
                 **{f"data.{name}": value for name, value in data.profile.items()}})
     run.dataset(data.name, data.sha256, data.source, "training", len(data.train), data.profile)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lab.evaluation.intervals import over_items, over_seeds
+from lab.evaluation.intervals import all_alike, of_share, over_groups, over_items, over_seeds
 
 
 def test_item_interval_covers_the_true_mean_about_nineteen_times_in_twenty():
@@ -24,3 +24,23 @@ def test_seed_interval_is_students():
 def test_one_seed_gives_no_interval():
     with pytest.raises(ValueError, match="at least 2"):
         over_seeds([1.0])
+
+
+def test_groups_that_all_agree_leave_the_doubt_of_as_many_trials():
+    for value, successes in ((1.0, 9), (0.0, 0)):
+        exact = of_share(successes, 9, "")
+        assert all_alike(value, 9, least=0, most=1) == (pytest.approx(exact.low), pytest.approx(exact.high))
+    low, high = all_alike(np.array([0.0, 1.0]), 9, least=-1, most=1)
+    assert low.tolist() == pytest.approx([exact.low - exact.high, 1 - 2 * exact.high]) and high[0] == -low[0]
+
+
+def test_whole_groups_are_resampled():
+    values = np.random.default_rng(0).normal(size=(30, 2))
+    values[:7, 1] = np.nan
+    groups = np.random.default_rng(1).integers(0, 8, 30)
+    mean, low, high = over_groups(values, groups)
+    rng = np.random.default_rng(2)
+    drawn = [np.nanmean(np.concatenate([values[groups == one] for one in rng.integers(0, 8, 8)]), 0) for _ in range(3000)]
+    np.testing.assert_allclose(mean, np.nanmean(values, 0))
+    np.testing.assert_allclose([low, high], np.percentile(drawn, [2.5, 97.5], axis=0), atol=0.05)
+    assert np.isnan(over_groups(values, groups, fewest=9)[1:]).all()

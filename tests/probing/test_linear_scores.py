@@ -46,18 +46,6 @@ def test_intervals_resample_groups_whole():
     assert found.value[0] == pytest.approx(by_group.mean())
 
 
-def test_all_right_and_all_wrong_keep_the_doubt_of_as_many_groups():
-    from scipy import stats
-
-    weights = scores.resampled(GROUPS)
-    found = scores.interval(np.stack([np.ones(60), np.zeros(60), LABELS == 0]).astype(float), weights, hits_of=12)
-    exact = stats.binomtest(12, 12).proportion_ci(0.95, method="exact")
-    assert (found.low[0], found.high[0]) == (pytest.approx(exact.low), pytest.approx(1))
-    assert (found.low[1], found.high[1]) == (pytest.approx(0), pytest.approx(1 - exact.low))
-    plain = scores.interval((LABELS == 0).astype(float), weights)
-    assert (found.low[2], found.high[2]) == (pytest.approx(float(plain.low)), pytest.approx(float(plain.high)))
-
-
 def test_selectivity_is_accuracy_minus_that_of_the_control_over_rows_and_draws():
     task, control = RNG.integers(0, 2, (2, 60)).astype(float), RNG.integers(0, 2, (2, 4, 60)).astype(float)
     weights = scores.resampled(GROUPS)

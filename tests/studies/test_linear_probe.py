@@ -47,7 +47,7 @@ def test_a_probe_of_the_embedded_model_keeps_every_score_with_its_null(store):
     run_id = linear_probe.run(linear_probe.Config(**{**SMALL, "untrained": True, "count": 300}))
     tags = find(run_id).data.tags
     assert {name for name in tags if name.startswith("verdict.")} == {
-        "verdict.readable_carry_last", "verdict.training_makes_readable"}
+        "verdict.readable_before_last_layer_carry_last", "verdict.training_makes_readable"}
     rows = lab.table(run_id, "places")
     assert len(rows) == 2 * 7  # two models; the embedding, and two sites of three layers
     arrays = lab.arrays(run_id, "accuracy/carry_last")
@@ -60,7 +60,7 @@ def test_a_probe_of_the_embedded_model_keeps_every_score_with_its_null(store):
     # the token read is the same in every prompt: before the first layer there is nothing to tell sums apart by
     assert embedding["p"] == 1 and embedding["gain (bits)"] == pytest.approx(0, abs=0.05)
     assert arrays["disjoint.base.permuted"].shape == (99, 7) and arrays["shared.untrained.control"].shape[1] == 0
-    assert tags["verdict.readable_carry_last"] == "supported"
+    assert tags["verdict.readable_before_last_layer_carry_last"] == "supported"
     assert at(lab.table(run_id, "tasks"), task="carry@last")["types"] == 100
     assert "of layer 4: accuracy" in find(run_id).data.tags["mlflow.note.content"]  # layer 5 is the last, probed or not
 
@@ -221,13 +221,13 @@ def outcomes(one: Found) -> dict[str, str]:
 
 @pytest.mark.parametrize("base, tuned, wired, cue, expected", [
     ([0.5, 0.6, 0.7, 0.95, 0.5], [0.5, 0.6, 0.7, 0.95, 0.5], [0.5] * 5, None,
-     {"readable_attribute_home_name": "supported", "attribute_more_readable_in_middle_layers": "supported",
+     {"readable_before_last_layer_attribute_home_name": "supported", "attribute_more_readable_in_middle_layers": "supported",
       "training_makes_readable": "supported"}),
     ([0.5, 0.6, 0.7, 0.95, 0.5], [0.1] * 5, [0.5] * 5, 0.97,
-     {"readable_attribute_home_name": "undecided", "training_keeps_what_is_readable": "refuted",
+     {"readable_before_last_layer_attribute_home_name": "undecided", "training_keeps_what_is_readable": "refuted",
       "directions_stay": "refuted"}),
     ([0.95, 0.5, 0.5, 0.2, 0.9], [0.99] * 5, [0.97] * 5, None,
-     {"readable_attribute_home_name": "refuted", "attribute_more_readable_in_middle_layers": "refuted",
+     {"readable_before_last_layer_attribute_home_name": "refuted", "attribute_more_readable_in_middle_layers": "refuted",
       "training_makes_readable": "refuted", "training_keeps_what_is_readable": "supported",
       "directions_stay": "supported"})])
 def test_verdicts_come_out_either_way(base, tuned, wired, cue, expected):
@@ -240,6 +240,26 @@ def test_the_place_is_chosen_by_training_alone_and_before_the_last_layer():
     assert replace(one, last=2).early().tolist() == [0, 1, 2] and one.early().tolist() == [0, 1, 2, 3]
     assert one.best(BASE, one.early()) == 3  # not the best on the test part
     assert one.best(BASE, [0, 4]) == 4
+
+
+def test_what_only_the_last_layer_reads_is_said_beside_what_the_layers_before_it_do():
+    one = found([0.5, 0.5, 0.5, 0.5, 1.0], [0.5] * 5, [0.5] * 5, name="order@last")
+    told = replace(one.disjoint[BASE], held_out_bits=np.array([0, 0, 0, 1.0, 2.0]))
+    one = replace(one, disjoint={**one.disjoint, BASE: told})
+    stated = linear_probe_verdicts.hypotheses([one.asked], tuned=False, untrained=False)
+    verdict, = linear_probe_verdicts.verdicts([one], stated)
+    assert verdict.name == "readable_before_last_layer_order_last" and verdict.outcome != "supported"
+    assert verdict.detail.endswith("chosen among all layers post_ffn of layer 3: accuracy 1.00")
+    assert "before the last one" in stated[0].statement and verdict.unit == "of accuracy above the bar"
+
+
+def test_a_difference_that_is_the_same_in_every_group_leaves_a_doubt():
+    one = found([0.5] * 5, [0.5] * 5, [0.5] * 5)
+    same = replace(one, moved=one.disjoint[BASE].hits, disjoint={**one.disjoint, TUNED: one.disjoint[BASE]})
+    stated = linear_probe_verdicts.hypotheses([same.asked], tuned=True, untrained=False)
+    for verdict in linear_probe_verdicts.verdicts([same], stated)[-2:]:
+        assert verdict.value == 0 and verdict.interval[0] == -verdict.interval[1] < -0.05
+        assert verdict.outcome == "undecided"  # so few groups decide nothing
 
 
 def test_what_moved_to_another_layer_is_not_lost_and_tasks_nobody_reads_do_not_hide_one_that_was():

@@ -19,7 +19,7 @@ from lab.probing.decomposition import decompose
 from lab.probing.patching import Place
 from lab.probing.patching_effects import Cell, Contrast
 from lab.probing.patching_trials import Reading, Trial, differences, said
-from lab.studies import finetune, patching, patching_cells, patching_contrasts, patching_ranking, patching_verdicts
+from lab.studies import finetune, patching, patching_cells, patching_ranking, patching_verdicts, probing_questions
 from lab.studies.patching_contrasts import (
     AFTER,
     BEFORE,
@@ -138,13 +138,17 @@ def test_contrasts_are_chosen_by_unpatched_readings_and_get_unrelated_ones(opene
         for source, destination in each.contrast.unrelated:
             other = next(one for one in every if one.contrast.source == source)
             assert not set(other.contrast.ids) & set(each.contrast.ids) and other.contrast.destination == destination
+    parts = decompose(opened.base.model)
+    drawn = [choose(opened.model, parts, every, count=2, draws=1, seed=seed).candidates for seed in range(4)]
+    assert len({tuple(each.name for each in some) for some in drawn}) > 1  # another seed asks other prompts
+    assert all(len(some) == 2 for some in drawn)
     for row in chosen.rows:
         differently = row["source (nats)"] > 0 > row["destination (nats)"]
         assert (row["left out"] == "the two do not answer differently") != differently
     config = patching.Config(prompts=("held_out",))
     assert [q.input_ids for q in read(config, opened.base, opened.tokenizer, trained)] == [q.input_ids for q in questions]
-    monkeypatch.setattr(patching_contrasts, "table", lambda run_id, name: [])
-    with pytest.raises(OptionError, match="held out, and run .* keeps none"):
+    monkeypatch.setattr(probing_questions, "table", lambda run_id, name: [])
+    with pytest.raises(OptionError, match="run .* keeps no held-out rows"):
         read(config, opened.base, opened.tokenizer, trained)
     truth = of_training(opened.model, opened.tokenizer, questions[:1], trained, "truth")
     assert truth[0].contrast.ids == (questions[0].answer_id, questions[0].foil_id)

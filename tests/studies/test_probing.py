@@ -2,21 +2,25 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from mlflow.artifacts import download_artifacts
 
 import lab
 from lab.data.questions import read
-from lab.errors import DataError, OptionError, RunNotFound
+from lab.errors import DataError, ModelUnsupported, OptionError, RunNotFound
 from lab.models.loading import load_base
 from lab.models.rows import BASE
 from lab.models.tuned import open_run
+from lab.probing import shards
 from lab.probing.decomposition import decompose
 from lab.probing.final import find_final
-from lab.studies import finetune, probing, probing_questions, probing_readable, probing_shown
+from lab.studies import finetune, probing, probing_activations, probing_questions, probing_readable, probing_shown
 from lab.studies.probing_lenses import LOGIT, OF_BASE, OF_ITS_OWN
 from lab.studies.probing_measure import as_prompt, measure
 from lab.tracking.lookup import find
@@ -144,6 +148,38 @@ def test_rows_of_a_batch_keep_the_order_of_the_questions(embedded, trained):
     assert as_prompt(questions[0]).input_ids == questions[0].input_ids
 
 
+def test_activations_of_base_and_tuned_are_kept_for_other_tools(place, trained, embedded):
+    run_id = probing.run(probing.Config(run_id=trained, activations="post_ffn@3", untrained=False, **SMALL))
+    folder = Path(download_artifacts(run_id=run_id, artifact_path="activations"))
+    shard, = shards.read(folder)
+    tuned = open_run(trained, device="cpu", merge=True).model
+    questions = lab.table(run_id, "questions")
+    assert len(shard["token"]) == sum(row["tokens"] for row in questions) == shards.about(folder)["tokens"]
+    for prompt in (0, len(questions) - 1):
+        at = shard["prompt"] == prompt
+        order = shard["position"][at].argsort()
+        ids = embedded.tokenizer(questions[prompt]["text"], add_special_tokens=False)["input_ids"]
+        assert shard["token"][at][order].tolist() == ids
+        for name, model in (("base", embedded.model), ("tuned", tuned)):
+            with torch.no_grad():
+                expected = model(torch.tensor([ids]), output_hidden_states=True).hidden_states[4][0]
+            torch.testing.assert_close(shard[name][at][order], expected, atol=1e-3, rtol=1e-4)
+    report = Path(download_artifacts(run_id=run_id, artifact_path="report.md")).read_text()
+    assert f'download_artifacts(run_id="{run_id}", artifact_path="activations")' in report and "Virtual" not in report
+
+
+def test_activations_where_nothing_reads_them_are_said_to_be_virtual():
+    index = {"tokens": 9, "width": 4, "dtype": "float32", "shards": [{}]}
+    text = probing_activations._words("abc", probing_activations.Place("post_attn", 1), index, virtual=True)
+    assert "**Virtual**: layer 1 is a parallel block, in which nothing reads post_attn" in text
+
+
+def test_activations_of_a_whole_model_are_refused():
+    kept = SimpleNamespace(kind="model", run_id="abc")
+    with pytest.raises(ModelUnsupported, match="activations=post_ffn@1: run abc kept a whole model"):
+        probing_activations.check(probing_activations.Place("post_ffn", 1), kept, 6)
+
+
 REFUSED = {
     "source": ({"prompts": ("knowlege",)}, OptionError, "near are knowledge"),
     "file": ({"prompts": ("./none.jsonl",)}, DataError, "no such file"),
@@ -152,6 +188,9 @@ REFUSED = {
     "tokens": ({"tokens": "0-4"}, OptionError, "first:last"),
     "token": ({**SMALL, "tokens": "0:999"}, OptionError, "question knowledge 1 has tokens 0 to"),
     "layer": ({**SMALL, "layers": (6,)}, OptionError, "there is no layer 6"),
+    "site of activations": ({"activations": "post_fn@3"}, OptionError, "unknown post_fn; allowed are pre_attn"),
+    "no layer of activations": ({"activations": "post_ffn"}, OptionError, "needed is a site and the number of a layer"),
+    "activations alone": ({"activations": "post_ffn@3"}, OptionError, "base and tuned model side by side, and no run"),
     "run": ({"run_id": "0123456789abcdef"}, RunNotFound, "0123456789abcdef"),
 }
 
@@ -162,6 +201,12 @@ def test_bad_input_is_refused_before_work(place, case, monkeypatch):
     monkeypatch.setattr("lab.studies.probing_look.measure", lambda *a, **k: pytest.fail("work began"))
     with pytest.raises(error, match=words):
         probing.run(probing.Config(**given))
+
+
+def test_activations_of_a_layer_that_there_is_not_are_refused_before_work(place, trained, monkeypatch):
+    monkeypatch.setattr("lab.probing.shards.write_pairs", lambda *a, **k: pytest.fail("work began"))
+    with pytest.raises(OptionError, match="there is no layer 6; this model has layers 0 to 5"):
+        probing.run(probing.Config(run_id=trained, activations="post_ffn@6", **SMALL))
 
 
 def test_a_run_without_held_out_rows_is_said_to_have_none(embedded, monkeypatch):

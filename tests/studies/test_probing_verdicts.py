@@ -14,9 +14,9 @@ from lab.studies.probing_readable import Readable
 from lab.studies.probing_readable import verdicts as readable_verdicts
 from lab.studies.probing_verdicts import Evidence, verdicts
 
-N, L = 12, 4
+N, L = 30, 4
 RNG = np.random.default_rng(0)
-GROUPED = Clusters(np.arange(N), "questions (n=12)")
+GROUPED = Clusters(np.arange(N), f"questions (n={N})")
 ALL = np.ones(N, dtype=bool)
 
 
@@ -67,10 +67,18 @@ def test_numbers_are_what_they_are_said_to_be():
 
 def test_a_model_that_answers_nothing_leaves_its_layers_undecided():
     silent = measured(first=L)
-    assert "0 of 12" in outcomes(silent)["answer_appears_late"].detail
+    assert f"0 of {N}" in outcomes(silent)["answer_appears_late"].detail
     found = outcomes(silent, measured())
     assert found["training_moved_the_answer_earlier"].outcome == "undecided"
-    assert "0 of 12" in found["training_moved_the_answer_earlier"].detail
+    assert f"0 of {N}" in found["training_moved_the_answer_earlier"].detail
+
+
+def test_answers_that_all_appear_in_one_layer_leave_the_doubt_of_as_many_clusters():
+    found = outcomes(measured(first=2), measured(first=3))
+    others = 1 - 0.025 ** (1 / N)  # of all there are, at most so many say something else
+    assert found["answer_appears_late"].interval == (pytest.approx(0.75 - others / 2), pytest.approx(0.75 + others / 4))
+    moved = found["training_moved_the_answer_earlier"]
+    assert moved.interval == (pytest.approx(1 - 4 * others), pytest.approx(1 + 2 * others))
 
 
 def test_layers_without_both_parts_leave_lengths_undecided():
@@ -104,6 +112,7 @@ def readable(probe, lens):
                                                                  (2, 2, "refuted", 0)])
 def test_a_probe_is_first_only_by_a_layer_at_least(probe, lens, outcome, value):
     at_last, at_name = readable_verdicts(readable(probe, lens), 0.5)
+    assert at_last.interval is None or at_last.interval[0] < at_last.interval[1]
     assert (at_last.outcome, at_last.value) == (outcome, value) and "people asked about (n=30)" in at_last.covers
     assert at_name.outcome == "refuted" and at_name.value == lens - L and "at no layer" in at_name.detail
 
