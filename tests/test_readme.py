@@ -21,6 +21,9 @@ from lab.studies import registry
 ROOT = Path(__file__).parents[1]
 SMALL = {"facts": "24", "answers": "16", "steps": "4", "batch_size": "12", "eval_every": "2",
          "count": "1", "draws": "39", "sequences": "4", "choices": "2"}
+OWN = {"patching": {"draws": "1", "count": "2", "shown": "1"}, "adapter_geometry": {"draws": "19", "rows": "20"},
+       "linear_probe": {"count": "100", "permutations": "99", "controls": "2", "untrained": "false"},
+       "probing": {"count": "2", "readable": "none", "untrained": "false", "shown": "1"}}
 
 
 def blocks() -> list[str]:
@@ -87,12 +90,14 @@ def test_every_study_command_runs(place):
         study = registry.load(name)
         known = {o.name for o in options.describe(study.Config)}
         given = {argument.split("=")[0][2:] for argument in argv}
-        asked = [f"--{key}={value}" for key, value in SMALL.items() if key in known - given or key in ("steps", "batch_size")
+        small = SMALL | OWN.get(name, {})
+        asked = [f"--{key}={value}" for key, value in small.items() if key in known - given or key in ("steps", "batch_size")
                  and key in known]
         argv = [a for a in argv if a.split("=")[0][2:] not in ("steps", "batch_size")]
         study.run(options.parse(study.Config, [*argv, *asked]))
         seen.append(name)
-    assert {"lora_rank", "ask", "main", "finetune", "adopt", "attention", "attention_compare"} <= set(seen)
+    assert {"lora_rank", "ask", "main", "finetune", "adopt", "attention", "attention_compare", "probing", "patching",
+            "linear_probe", "adapter_geometry"} <= set(seen)
     assert set(lab.runs()["ended"]) == {"finished"}
 
 
