@@ -3,7 +3,6 @@
 S places (site and layer), N rows, M label sets (the task and its controls), C classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,24 +44,22 @@ class Probes:
         return torch.stack(found).numpy()
 
 
-def fit(features: torch.Tensor, labels: np.ndarray, classes: int, fold: np.ndarray, *,
-        penalties: Sequence[float] = PENALTIES, dtype: torch.dtype = torch.float32) -> Probes:
+def fit(features: torch.Tensor, labels: np.ndarray, classes: int, fold: np.ndarray) -> Probes:
     """Returns one multinomial logistic regression per place and label set, its penalty chosen by cross-validation.
 
-    The penalty is the one of least mean cross-entropy on held-out folds, for every place and label set its own, so that a
-    control task is served as well as the task. Features are standardised on all rows given here.
+    The penalty, of `PENALTIES`, is the one of least mean cross-entropy on held-out folds, for every place and label set its
+    own, so that a control task is served as well as the task; cross-validation is in float32, the last fit in float64.
+    Features are standardised on all rows given here.
 
     Args:
         features: [S, N, D], training rows only.
         labels: [M, N].
         classes: C.
         fold: [N], from `lab.probing.linear_splits.folds`.
-        penalties: To choose from, in units of the mean squared length of a standardised row.
-        dtype: Of cross-validation; the last fit is in float64.
     """
     targets = torch.as_tensor(labels)
     center, scale = (torch.stack(each) for each in zip(*map(standard, features), strict=True))
-    fitted = [_fit_one((place.double() - middle) / width, targets, classes, torch.as_tensor(fold), penalties, dtype)
+    fitted = [_fit_one((place.double() - middle) / width, targets, classes, torch.as_tensor(fold))
               for place, middle, width in zip(features, center, scale, strict=True)]
     weight, intercept, penalty, nats = (torch.stack(each) for each in zip(*fitted, strict=True))
     return Probes(center, scale, weight, intercept, penalty, nats)
@@ -75,19 +72,19 @@ def standard(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return center, torch.where(scale > rounding, scale, 1.0)
 
 
-def _fit_one(rows: torch.Tensor, labels: torch.Tensor, classes: int, fold: torch.Tensor, penalties: Sequence[float],
-             dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def _fit_one(rows: torch.Tensor, labels: torch.Tensor, classes: int, fold: torch.Tensor
+             ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Weights [M, C, D], intercepts [M, C], penalties [M] and held-out nats [M] of one place."""
     turn = rotation(rows)
     turned, length = rows @ turn, float((rows ** 2).sum(1).mean()) or 1.0
-    sets, parts, grid = len(labels), int(fold.max()) + 1, len(penalties)
-    trained = (fold[None] != torch.arange(parts, device=fold.device)[:, None]).to(dtype)
+    sets, parts, grid = len(labels), int(fold.max()) + 1, len(PENALTIES)
+    trained = (fold[None] != torch.arange(parts, device=fold.device)[:, None]).float()
     number = torch.cartesian_prod(torch.arange(sets), torch.arange(parts), torch.arange(grid)).to(rows.device)
-    strength = torch.tensor(penalties, dtype=torch.float64, device=rows.device) * length
-    held = Problems(turned.to(dtype), labels, trained / trained.sum(1, keepdim=True), number[:, 0], number[:, 1],
-                    strength.to(dtype)[number[:, 2]], classes)
+    strength = torch.tensor(PENALTIES, dtype=torch.float64, device=rows.device) * length
+    held = Problems(turned.float(), labels, trained / trained.sum(1, keepdim=True), number[:, 0], number[:, 1],
+                    strength.float()[number[:, 2]], classes)
     at = solve(held, tolerance=1e-3).unflatten(0, (sets, parts, grid))
-    nats = torch.stack([_held_out(at[one], turned.to(dtype), labels[one], fold) for one in range(sets)])  # [M, G]
+    nats = torch.stack([_held_out(at[one], turned.float(), labels[one], fold) for one in range(sets)])  # [M, G]
     best = nats.argmin(1)
     every = torch.arange(sets, device=rows.device)
     start = at[every, :, best].mean(1).double()

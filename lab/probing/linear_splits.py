@@ -9,7 +9,7 @@ import numpy as np
 
 from lab.errors import DataError
 
-TEST_SHARE = 0.3
+TEST_SHARE = 0.3  # of the rows, about
 FOLDS = 3
 _LEAST_UNITS = 4
 _APART = 0.4  # of types and of groups: 16 % of the rows are then tested, 36 % fitted
@@ -32,7 +32,7 @@ class Split:
     crossed: bool = False
 
 
-def shared_types(types: np.ndarray, contexts: np.ndarray, *, seed: int, test_share: float = TEST_SHARE) -> Split:
+def shared_types(types: np.ndarray, contexts: np.ndarray, *, seed: int) -> Split:
     """Returns a split whose test rows have types seen in training, in contexts that were not.
 
     Rows of the test's contexts whose type has no row left in training are in neither part.
@@ -41,7 +41,6 @@ def shared_types(types: np.ndarray, contexts: np.ndarray, *, seed: int, test_sha
         types: [N].
         contexts: [N].
         seed: Of which contexts are tested.
-        test_share: Of the rows, about.
 
     Raises:
         DataError: There are fewer than 3 contexts, or no type occurs in two.
@@ -50,7 +49,7 @@ def shared_types(types: np.ndarray, contexts: np.ndarray, *, seed: int, test_sha
     if count < 3:
         raise DataError(f"{count} contexts: a split that shares types needs at least 3, one to test and two to choose the "
                         "penalty with; give rows in more contexts")
-    tested = _drawn(contexts, test_share, seed, most=count - 2)
+    tested = _drawn(contexts, TEST_SHARE, seed, most=count - 2)
     train = np.flatnonzero(~tested)
     test = np.flatnonzero(tested & np.isin(types, types[train]))
     if not len(test):
@@ -59,8 +58,7 @@ def shared_types(types: np.ndarray, contexts: np.ndarray, *, seed: int, test_sha
     return Split(train, test, contexts)
 
 
-def disjoint_types(types: np.ndarray, groups: np.ndarray, labels: np.ndarray, *, seed: int,
-                   test_share: float = TEST_SHARE) -> Split:
+def disjoint_types(types: np.ndarray, groups: np.ndarray, labels: np.ndarray, *, seed: int) -> Split:
     """Returns a split whose test rows have types and groups that training never saw.
 
     What hangs together by a type or a group goes to one side whole, of each class about the same share. Where nearly
@@ -72,7 +70,6 @@ def disjoint_types(types: np.ndarray, groups: np.ndarray, labels: np.ndarray, *,
         groups: [N].
         labels: [N].
         seed: Of which are tested.
-        test_share: Of the rows, about.
 
     Raises:
         DataError: There are fewer than 4 types or groups, or no rows are left.
@@ -83,8 +80,8 @@ def disjoint_types(types: np.ndarray, groups: np.ndarray, labels: np.ndarray, *,
                             f"{_LEAST_UNITS}; give rows of more {name}")
     units = together(types, groups)
     sizes = np.bincount(units)
-    if len(sizes) >= _LEAST_UNITS and sizes.max() <= (1 - test_share) * len(units):
-        tested = _drawn(units, test_share, seed, most=len(sizes) - 2, labels=labels)
+    if len(sizes) >= _LEAST_UNITS and sizes.max() <= (1 - TEST_SHARE) * len(units):
+        tested = _drawn(units, TEST_SHARE, seed, most=len(sizes) - 2, labels=labels)
         return Split(np.flatnonzero(~tested), np.flatnonzero(tested), units)
     by_type, by_group = _drawn(types, _APART, seed), _drawn(groups, _APART, seed + 1)
     split = Split(np.flatnonzero(~by_type & ~by_group), np.flatnonzero(by_type & by_group), groups, crossed=True)

@@ -13,8 +13,6 @@ from lab.probing.decomposition import Decomposition
 from lab.probing.products import products
 from lab.probing.sites import DELTA_ATTN, DELTA_FFN, PRE_ATTN, SITES
 
-MEASURES = ("growth", "attention_share", "attention_to_stream", "feed_forward_to_stream", "attention_to_feed_forward",
-            "added_to_stream", "attention_projection", "feed_forward_projection")
 PARTS = (PRE_ATTN, DELTA_ATTN, DELTA_FFN)  # of which the other sites are sums
 
 

@@ -117,7 +117,7 @@ def test_parts_are_those_of_whole_weight_matrices_in_float64(name):
     assert not found.without_heads
 
 
-@pytest.mark.parametrize("name", [*NAMES, "falcon", "mpt", "gpt_oss", "deepseek_v3", "qwen3_next", "lfm2"])
+@pytest.mark.parametrize("name", [*NAMES, "falcon", "mpt", "phi", "gpt_oss", "deepseek_v3", "qwen3_next", "lfm2"])
 def test_parts_sum_to_the_models_own_logits_before_the_cap(name):
     tokens = architectures.prompts(ROWS, LENGTH, seed=1)
     found = measured(name, tokens)

@@ -67,7 +67,7 @@ def test_coefficients_are_those_of_scikit_learn_on_standardised_rows():
 def test_the_penalty_is_the_best_on_held_out_folds():
     features, labels = rows(10, 0.3), TRUE
     part = folds(TYPES, seed=0)
-    probes = fit(features, labels[None], 2, part, dtype=torch.float64)
+    probes = fit(features, labels[None], 2, part)
     for place in range(2):
         given = StandardScaler().fit_transform(features[place].double().numpy())
         length, nats = (given ** 2).sum(1).mean(), []

@@ -19,6 +19,7 @@ def test_shared_types_keep_contexts_apart_and_show_every_tested_type_in_training
     assert apart(CONTEXTS, split) and set(TYPES[split.test]) <= set(TYPES[split.train])
     assert 0.15 < len(split.test) / len(TYPES) < 0.5
     assert len(split.train) + len(split.test) == len(TYPES)
+    assert (split.units == CONTEXTS).all()  # as new to a fold as test contexts are to training
 
 
 def test_a_row_whose_type_is_not_in_training_is_in_neither_part():

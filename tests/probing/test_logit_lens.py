@@ -43,6 +43,18 @@ def test_the_last_layer_says_what_the_model_says(name):
     np.testing.assert_array_equal(found.rank[:, -1], (said > mine[..., None]).sum(-1) + 1)
 
 
+def test_tokens_that_are_as_likely_stand_before_the_answer():
+    import copy
+
+    model = copy.deepcopy(architectures.model("llama"))
+    with torch.no_grad():
+        model.lm_head.weight[[10, 11]] = model.lm_head.weight[3].clone()  # as where a model knows nothing of three rare tokens
+    tokens = architectures.prompts(2, 9)
+    found = read(model, tokens, every(tokens), answer=torch.tensor([3, 3]))
+    said = model(tokens).logits
+    np.testing.assert_array_equal(found.rank[:, -1], (said > said[..., 3:4]).sum(-1) + 3)
+
+
 @pytest.mark.parametrize("site", lens_module.READABLE)
 def test_earlier_layers_are_final_norm_and_unembedding_in_float64(site):
     model, tokens = architectures.model("llama"), architectures.prompts(2, 9)

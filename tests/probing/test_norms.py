@@ -9,11 +9,13 @@ from lab.models.batch import inputs
 from lab.models.rows import BASE, adapter_rows
 from lab.probing.capture import capture
 from lab.probing.decomposition import decompose
-from lab.probing.norms import MEASURES, lengths_and_products, norms
+from lab.probing.norms import lengths_and_products, norms
 from lab.probing.sites import SITES
 from tests import architectures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+MEASURES = ("growth", "attention_share", "attention_to_stream", "feed_forward_to_stream", "attention_to_feed_forward",
+            "added_to_stream", "attention_projection", "feed_forward_projection")
 
 
 def reference(name, row):

@@ -63,6 +63,17 @@ def test_no_update_leaves_the_logit_lens():
     assert not lens.weight.any() and not lens.bias.any() and np.isfinite(losses).all()
 
 
+def test_padding_teaches_nothing():
+    model, parts, final = planted()
+    (tokens, _), = texts(8)
+    real = torch.arange(32) < torch.tensor([32, 20, 9, 1, 32, 32, 32, 2])[:, None]
+    other = torch.where(real, tokens, 39)
+    one, same = (train(model, parts, final, [(each, real)], steps=2, tokens=80) for each in (tokens, other))
+    assert (tokens != other).any() and torch.equal(one[0].weight, same[0].weight) and (one[1] == same[1]).all()
+    with pytest.raises(DataError, match="160 tokens of text: an update of a tuned lens takes 161"):
+        train(model, parts, final, [(tokens, real)], steps=1, tokens=161)
+
+
 @pytest.mark.parametrize(("pool", "most", "captures"), [(2**30, 10**6, 2), (1, 10**6, 5), (2**30, 200, 1)])
 def test_every_token_is_drawn_once_a_round(monkeypatch, pool, most, captures):
     model, parts, _ = planted()
