@@ -60,8 +60,9 @@ def hypotheses(asked: Asked, prompts: int, *, trained: bool) -> list[Hypothesis]
             FEW, f"{asked.top} of {asked.pool} places (what a block of a layer adds, at one group of tokens) carry most of "
             f"{what}.",
             f"effect of patching the {asked.top} places named on the other half of the prompts, over the effect of patching "
-            f"everything (ratio of means): supported if its 95 % interval over prompts lies above {CONCENTRATED:g}, or above "
-            "what places drawn by chance do if that is more; refuted if below", f"the same of {asked.top} places drawn by chance"), Hypothesis(
+            f"everything (ratio of means): supported if its 95 % interval over prompts lies above {CONCENTRATED:g}, or "
+            "above what places drawn by chance do if that is more; refuted if below",
+            f"the same of {asked.top} places drawn by chance"), Hypothesis(
             NAMED, "Places named by patching change the answer more than places ranked by the norm of their change.",
             f"effect of patching the k best places by patching minus that of the k best by norm, mean over k from 1 to "
             f"{asked.top} and over directions, named on one half of the prompts and patched on the other: supported if its "
@@ -95,8 +96,8 @@ def _few(found: Effects, ranking: Ranking) -> Verdict:
     direction = next(iter(ranking.effects))
     effects = {method: values[:, -1] for method, values in ranking.effects[direction].items()}
     chance = float(effects[RANDOM].mean() / found.total.mean())
-    return exceeds(FEW, ratio(effects[PATCHING], found.total), threshold=max(CONCENTRATED, chance), unit="of the whole effect",
-                   null=f"{chance:.2g}: places drawn by chance", detail=f"{direction}: {_places(ranking)}")
+    return exceeds(FEW, ratio(effects[PATCHING], found.total), threshold=max(CONCENTRATED, chance),
+                   unit="of the whole effect", null=f"{chance:.2g}: places drawn by chance", detail=f"{direction}: {_places(ranking)}")
 
 
 def _named(ranking: Ranking) -> Verdict:
