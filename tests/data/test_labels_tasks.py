@@ -138,6 +138,9 @@ def test_a_pair_is_above_as_often_as_below_and_on_each_scale_once(made):
     for kind in set(task.type):
         of_pair = task.type == kind
         assert task.label[of_pair].sum() == 2 and len(set(task.context[of_pair])) == 4
+    for scale in set(task.context):  # else the adjective would give the answer
+        above = task.label[task.context == scale].mean()
+        assert 0.3 < above < 0.7
     assert not task.type_decides and {len(re.findall(" than ", prompt.text)) for prompt in task.prompts} == {2, 3}
 
 

@@ -48,7 +48,7 @@ def test_tokens_that_are_as_likely_stand_before_the_answer():
 
     model = copy.deepcopy(architectures.model("llama"))
     with torch.no_grad():
-        model.lm_head.weight[[10, 11]] = model.lm_head.weight[3].clone()  # as where a model knows nothing of three rare tokens
+        model.lm_head.weight[[10, 11]] = model.lm_head.weight[3].clone()  # rare tokens of which it knows nothing
     tokens = architectures.prompts(2, 9)
     found = read(model, tokens, every(tokens), answer=torch.tensor([3, 3]))
     said = model(tokens).logits
