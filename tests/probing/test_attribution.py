@@ -188,6 +188,16 @@ def test_sixteen_bits_close_within_their_rounding(name):
     np.testing.assert_allclose(found.attention, exact.attention, atol=0.1 * scale)
 
 
+def test_a_base_in_four_bits_is_told_apart_like_any_other():
+    from lab.models.loading import load_base
+
+    model = load_base("embedded", quantization="nf4", device="cpu").model
+    tokens = architectures.prompts(ROWS, LENGTH)
+    found = attribute(model, inputs(model, tokens), decompose(model), find_final(model), ANSWER, FOIL)
+    assert (abs(found.left) <= found.bound).all() and found.bound.max() < 1e-3 and not found.without_heads
+    np.testing.assert_allclose(found.heads.sum(-1) + found.head_bias, found.attention, atol=1e-4)
+
+
 def test_what_is_added_between_layers_is_noticed():
     changed = copy.deepcopy(architectures.model("llama"))
     parts = decompose(changed), find_final(changed)
