@@ -39,5 +39,3 @@ def losses(names: Sequence[str], texts: Sequence[str], ablated: Any, shrunk: Any
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8.5, frameon=False)
     return figure
-
-

@@ -13,3 +13,8 @@ def over_prompts(values: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.n
         seed: Of the resampling.
     """
     return over_groups(values, np.arange(len(values)), seed=seed)
+
+
+def between(low: float, high: float, form: str = ".3g") -> str | None:
+    """Returns the ends of an interval for a table; None where there is none, or nothing varies in it."""
+    return f"{low:{form}} to {high:{form}}" if low < high else None

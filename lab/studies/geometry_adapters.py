@@ -196,4 +196,3 @@ def _next(trained: Sequence[Trained], asked: Sequence[Ablation], kept: Sequence[
     else:
         commands.append(next_command("adapter_geometry", run_id=first, ablate=asked[0].text, keep=True))
     return [*commands, next_command("attention_compare", run_id=first)]
-

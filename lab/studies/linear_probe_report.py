@@ -9,6 +9,7 @@ from lab.models.loading import Base
 from lab.probing.linear_scores import Interval, balanced, interval, majority, resampled
 from lab.studies import linear_probe_intervals as intervals
 from lab.studies import opening
+from lab.studies.attention_intervals import between
 from lab.studies.linear_probe_features import EMBEDDING
 from lab.studies.linear_probe_figures import differences, file_name
 from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Found
@@ -125,7 +126,7 @@ def changes(found: Sequence[Found]) -> list[Row]:
                         "tuned accuracy (share)": float(one.disjoint[TUNED].hits[number].mean())}
             for kind, each in by_kind.items():
                 row |= {f"tuned − base, {kind} (share)": float(each.value[number]),
-                        f"{kind}, 95 % interval": f"{each.low[number]:+.3f} to {each.high[number]:+.3f}"}
+                        f"{kind}, 95 % interval": between(each.low[number], each.high[number], "+.3f")}
             rows.append(row)
     return rows
 
@@ -172,5 +173,5 @@ def _cues(one: Found, split: str) -> float | None:
     return float(one.cues[split].hits.mean()) if split in one.cues else None
 
 
-def _span(found: Interval) -> str:
-    return f"{float(found.low):.3g} to {float(found.high):.3g}"
+def _span(found: Interval) -> str | None:
+    return between(float(found.low), float(found.high))

@@ -1,13 +1,10 @@
 """Means over prompts and their shares of the whole, with intervals over prompts."""
 
-from dataclasses import replace
-
 import numpy as np
 
-from lab.evaluation.intervals import Estimate, over_items
+from lab.evaluation.intervals import Estimate
 from lab.studies.attention_intervals import over_prompts
 
-__all__ = ["mean", "over_prompts", "ratio", "shares"]
 _RESAMPLES = 2000
 
 
@@ -17,8 +14,7 @@ def mean(values: np.ndarray) -> Estimate:
     Args:
         values: [P], nan where there is none.
     """
-    kept = values[np.isfinite(values)]
-    return replace(over_items(lambda rows: float(kept[rows].mean()), len(kept)), covers=f"prompts (n={len(kept)})")
+    return _estimate(values, *over_prompts(values))
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> Estimate:
@@ -28,9 +24,7 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> Estimate:
         part: [P], nan where there is none.
         whole: [P].
     """
-    at = np.flatnonzero(np.isfinite(part))
-    return replace(over_items(lambda rows: float(part[at[rows]].mean() / whole[at[rows]].mean()), len(at)),
-                   covers=f"prompts (n={len(at)})")
+    return _estimate(part, *(ends[0] for ends in shares(part[:, None], whole)))
 
 
 def shares(parts: np.ndarray, whole: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,3 +42,7 @@ def shares(parts: np.ndarray, whole: np.ndarray, *, seed: int = 0) -> tuple[np.n
     with np.errstate(invalid="ignore", divide="ignore"):
         low, high = np.nanpercentile((weights @ filled) / (weights @ same), [2.5, 97.5], axis=0)
         return filled.sum(0) / same.sum(0), low, high
+
+
+def _estimate(values: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> Estimate:
+    return Estimate(float(value), float(low), float(high), f"prompts (n={np.isfinite(values).sum()})")

@@ -14,9 +14,10 @@ from lab.probing.decomposition import Decomposition
 from lab.probing.patching_effects import CHANGE, SUFFICIENCY, Cell, Measured, measure
 from lab.probing.patching_null import beyond_unrelated
 from lab.studies import patching_ranking
+from lab.studies.attention_intervals import between, over_prompts
 from lab.studies.patching_cells import Effects, Plan, error
 from lab.studies.patching_contrasts import Chosen
-from lab.studies.patching_intervals import mean, over_prompts, shares
+from lab.studies.patching_intervals import mean, shares
 from lab.studies.patching_ranking import Ranking, described
 from lab.tracking.report import table
 from lab.tracking.run import Run
@@ -111,8 +112,8 @@ def sections(config: Any, plan: Plan, chosen: Chosen, found: Effects, *, trained
     words = (f"{who}; measured is the logit difference of {pair}. Of {len(chosen.rows)} candidates {len(chosen.candidates)} "
              f"were patched; {left_out} were left out, each for the reason in the table `prompts`: chosen are those whose "
              f"unpatched readings answer differently. Patching everything moves the difference by {total.value:.3g} nats "
-             f"(95 % interval over prompts {total.low:.3g} to {total.high:.3g}) and gives the other reading to within "
-             f"{error(found):.1g} nats. Null: {NULLS[config.unrelated]} ({config.draws} of other prompts for each).")
+             f"(95 % interval over prompts {between(total.low, total.high) or 'none, for one'}) and gives the other "
+             f"reading to within {error(found):.1g} nats. Null: {NULLS[config.unrelated]} ({config.draws} of other prompts for each).")
     if config.unrelated != CHANGE:
         words += (" A swap also takes away what the place holds of its own prompt, so for necessity it destroys an answer "
                   "wherever that is; read it beside sufficiency only.")
@@ -136,8 +137,8 @@ def _rows(cells: list[list[Cell]], measured: Mapping[str, Measured], total: np.n
         for direction, one in measured.items():
             value, low, high = (float(each[index]) for each in means[direction])
             share, least, most = (float(each[index]) for each in parts[direction])
-            row |= {f"{direction} (nats)": value, f"{direction} 95 % interval": f"{low:.3g} to {high:.3g}",
-                    f"{direction} (share)": share, f"{direction} share 95 %": f"{least:.2g} to {most:.2g}",
+            row |= {f"{direction} (nats)": value, f"{direction} 95 % interval": between(low, high),
+                    f"{direction} (share)": share, f"{direction} share 95 %": between(least, most, ".2g"),
                     f"{direction} of the null (nats)": float(np.nanmean(one.null[..., index])),
                     f"{direction} null: standard deviation": float(np.nanstd(one.null[..., index])),
                     f"{direction} adjusted p": float(p[direction][index])}

@@ -97,7 +97,8 @@ def _few(found: Effects, ranking: Ranking) -> Verdict:
     effects = {method: values[:, -1] for method, values in ranking.effects[direction].items()}
     chance = float(effects[RANDOM].mean() / found.total.mean())
     return exceeds(FEW, ratio(effects[PATCHING], found.total), threshold=max(CONCENTRATED, chance),
-                   unit="of the whole effect", null=f"{chance:.2g}: places drawn by chance", detail=f"{direction}: {_places(ranking)}")
+                   unit="of the whole effect", null=f"{chance:.2g}: places drawn by chance",
+                   detail=f"{direction}: {_places(ranking)}")
 
 
 def _named(ranking: Ranking) -> Verdict:

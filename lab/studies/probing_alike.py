@@ -21,7 +21,7 @@ from lab.studies.probing_measure import as_prompt
 from lab.studies.probing_shown import choose
 from lab.tracking.run import Run
 
-__all__ = ["Similarity", "draw", "similarities"]
+_FIELDS = ("layers", "layers_centred", "tokens", "tokens_centred")
 MOST = 48  # questions, in turn from all categories: their mean is taken off, so they are read together
 
 
@@ -43,10 +43,7 @@ def similarities(model: Any, questions: Sequence[Question], decomposition: Decom
     rows = adapter_rows(model, [name for name in adapters for _ in read]) if adapters else contextlib.nullcontext()
     with rows:
         found = similarity(model, given, decomposition, groups=groups)
-    return [Similarity(*(getattr(found, name)[groups.numpy() == number] for name in FIELDS)) for number in range(models)]
-
-
-FIELDS = ("layers", "layers_centred", "tokens", "tokens_centred")
+    return [Similarity(*(getattr(found, name)[groups.numpy() == number] for name in _FIELDS)) for number in range(models)]
 
 
 def draw(run: Run, found: Mapping[str, Similarity]) -> None:

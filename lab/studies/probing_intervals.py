@@ -37,8 +37,7 @@ def clusters(questions: Sequence[Question], how: str) -> Clusters:
         questions: In their order.
         how: `template`: those of one template. `entity`: those that share an entity, directly or through others, or that
             exchange answers, so that neither's foil is a free choice; where that leaves fewer than 5, the latter alone.
-            `question`: each its own. `auto`: templates where
-            there are at least 8, else entities.
+            `question`: each its own. `auto`: templates where there are at least 8, else entities.
     """
     templates = [f"{question.category} {question.template}" for question in questions]
     if how == AUTO:

@@ -17,7 +17,7 @@ from lab.probing.decomposition import Decomposition
 from lab.probing.final import Final
 from lab.probing.tuned_lens import Quality, Text, TunedLens, quality
 from lab.probing.tuned_lens_training import TOKENS, train
-from lab.studies.attention_intervals import over_prompts
+from lab.studies.attention_intervals import between, over_prompts
 from lab.studies.attention_prompts import AUTO
 from lab.tracking.run import Run
 
@@ -91,7 +91,7 @@ class Lenses:
                  **{f"{lens}.bias": one.bias for lens, one in each.items()}, "training": self.losses[model]})
             for lens, (mean, low, high) in bits.items():
                 rows += [{"model": model, "lens": lens, "layer": layer, "divergence (bits)": float(mean[layer]),
-                          "95 % interval": f"{low[layer]:.3g} to {high[layer]:.3g}",
+                          "95 % interval": between(low[layer], high[layer]),
                           "marginal bias (bits)": float(each[lens].bias[layer])} for layer in range(len(mean))]
                 run.summary({f"probing/{words}_{lens.replace(' ', '_')}_divergence_bits": float(mean[:-1].mean())}
                             if len(mean) > 1 else {})

@@ -14,6 +14,7 @@ from lab.models.tuned import open_base, open_run, open_several
 from lab.probing.decomposition import decompose
 from lab.probing.final import find_final
 from lab.probing.linear_untrained import untrained as make_untrained
+from lab.probing.similarity import Similarity
 from lab.probing.sites import check_layers
 from lab.studies import (
     probing_activations,
@@ -27,8 +28,8 @@ from lab.studies import (
 from lab.studies.attention_shown import token_range
 from lab.studies.closing import close
 from lab.studies.opening import free, open_model, reference
-from lab.studies.probing_alike import Similarity, similarities
 from lab.studies.probing_alike import draw as draw_similarities
+from lab.studies.probing_alike import similarities
 from lab.studies.probing_hypotheses import hypotheses
 from lab.studies.probing_intervals import Clusters, clusters
 from lab.studies.probing_lenses import Lenses, without_adapters

@@ -1,7 +1,7 @@
 """Is a fact linearly readable before it wins in the lens? The same candidates, people and threshold for both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -224,8 +224,6 @@ def _read(model: Any, task: Labelled, places: np.ndarray, decomposition: Decompo
 
 
 def _only(task: Labelled, rows: np.ndarray, labels: Sequence[int]) -> Labelled:
-    from dataclasses import replace
-
     number = {label: i for i, label in enumerate(labels)}
     columns = {name: getattr(task, name)[rows] for name in ("prompt", "position", "type", "group", "context", "template")}
     return replace(task, classes=tuple(task.classes[label] for label in labels),

@@ -9,6 +9,7 @@ from lab.data.questions import Question
 from lab.models.loading import Base
 from lab.studies import opening
 from lab.studies import probing_tables as tables
+from lab.studies.attention_intervals import between
 from lab.studies.probing_figures import Models
 from lab.studies.probing_intervals import Clusters, over_clusters
 from lab.studies.probing_measure import Measured
@@ -70,11 +71,12 @@ def report(config: Any, models: Models, questions: Sequence[Question], grouped: 
 
 def in_words(name: str, each: Measured, grouped: Clusters) -> str:
     """Returns what one model does, in sentences."""
-    total, low, high = over_clusters(each.parts["total"], grouped)
+    total, low, high = map(float, over_clusters(each.parts["total"], grouped))
     first = each.first_layer()
     answered = int(each.right.sum())
-    text = (f"**{name}**: the answer leads its foil by {total:.3g} nats at the output (95 % interval {low:.3g} to "
-            f"{high:.3g}; 0: even). Of them {each.parts['embedding'].mean():.3g} come directly from the embedding, "
+    text = (f"**{name}**: the answer leads its foil by {total:.3g} nats at the output (95 % interval "
+            f"{between(low, high) or 'none, over so few'}; 0: even). Of them "
+            f"{each.parts['embedding'].mean():.3g} come directly from the embedding, "
             f"{each.parts['attention'].sum(1).mean():.3g} from attention and {each.parts['feed_forward'].sum(1).mean():.3g} "
             f"from feed-forward; rounding leaves {np.abs(each.parts['left']).max():.1g}. The model puts the answer's first "
             f"token first in {answered} of {len(first)} questions")

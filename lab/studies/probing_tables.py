@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lab.data.questions import Question
+from lab.studies.attention_intervals import between
 from lab.studies.probing_figures import Models, components, with_difference
 from lab.studies.probing_intervals import ENTITY, Clusters, clusters, over_clusters
 from lab.studies.probing_measure import Measured
@@ -133,6 +134,4 @@ def short(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[
 def _told(name: str, value: float, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
     if not np.isfinite(value):
         return {name: None}
-    return {name: value} | ({f"{name} 95 % interval": f"{low:.3g} to {high:.3g}"} if low < high else {})
-
-
+    return {name: value} | ({f"{name} 95 % interval": told} if (told := between(low, high)) else {})

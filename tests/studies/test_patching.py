@@ -251,9 +251,14 @@ def test_shares_are_ratios_of_means():
     parts[2, 1] = np.nan
     value, low, high = shares(parts, whole)
     for column in range(3):
+        known = np.flatnonzero(np.isfinite(parts[:, column]))
+        drawn = [known[rng.integers(0, len(known), len(known))] for _ in range(4000)]
+        of = [parts[rows, column].mean() / whole[rows].mean() for rows in [known, *drawn]]
+        assert value[column] == pytest.approx(of[0])
+        np.testing.assert_allclose([low[column], high[column]], np.percentile(of[1:], [2.5, 97.5]), atol=0.05)
         one = ratio(parts[:, column], whole)
-        assert value[column] == pytest.approx(one.value)
-        assert (low[column], high[column]) == pytest.approx((one.low, one.high), abs=0.05)
+        assert (one.value, one.low, one.high) == pytest.approx((value[column], low[column], high[column]))
+        assert one.covers == f"prompts (n={len(known)})"
 
 
 @pytest.mark.parametrize(("options", "message"), [
