@@ -113,7 +113,8 @@ def sections(config: Any, plan: Plan, chosen: Chosen, found: Effects, *, trained
              f"were patched; {left_out} were left out, each for the reason in the table `prompts`: chosen are those whose "
              f"unpatched readings answer differently. Patching everything moves the difference by {total.value:.3g} nats "
              f"(95 % interval over prompts {between(total.low, total.high) or 'none, for one'}) and gives the other "
-             f"reading to within {error(found):.1g} nats. Null: {NULLS[config.unrelated]} ({config.draws} of other prompts for each).")
+             f"reading to within {error(found):.1g} nats. Null: {NULLS[config.unrelated]} "
+             f"({config.draws} of other prompts for each).")
     if config.unrelated != CHANGE:
         words += (" A swap also takes away what the place holds of its own prompt, so for necessity it destroys an answer "
                   "wherever that is; read it beside sufficiency only.")

@@ -94,8 +94,8 @@ def keep(run: Run, asked: Place, model: Any, adapter: str, questions: Sequence[Q
 
 def _words(run_id: str, asked: Place, index: dict[str, Any], *, virtual: bool) -> str:
     words = (f"`{FOLDER}/` holds {asked.site} of layer {asked.layer} of base and tuned model at {index['tokens']} tokens, "
-             f"{index['width']} numbers each ({index['dtype']}), in {len(index['shards'])} safetensors files and an "
-             "`index.json`. `prompt` is the row in the table `questions`, `position` counts from its first token.")
+             f"{index['width']} numbers each ({index['dtype']}), as safetensors files ({len(index['shards'])}) with "
+             "an `index.json`. `prompt` is the row in the table `questions`, `position` counts from its first token.")
     if virtual:
         words += (f" **Virtual**: layer {asked.layer} is a parallel block, in which nothing reads {POST_ATTN}; it is the "
                   "sum of what the layer receives and what attention adds.")
