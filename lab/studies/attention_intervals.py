@@ -17,4 +17,5 @@ def over_prompts(values: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.n
 
 def between(low: float, high: float, form: str = ".3g") -> str | None:
     """Returns the ends of an interval for a table; None where there is none, or nothing varies in it."""
-    return f"{low:{form}} to {high:{form}}" if low < high else None
+    ends = [round(float(end), 12) + 0.0 for end in (low, high)]  # what rounding leaves of 0 is 0
+    return f"{ends[0]:{form}} to {ends[1]:{form}}" if ends[0] < ends[1] else None

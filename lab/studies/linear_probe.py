@@ -12,7 +12,8 @@ LIMITS = [
     "which control tasks measure: read selectivity there. The two come from different splits and are not to be subtracted.",
     "In a wide model a linear probe can learn few types by heart: selectivity near 0 then says little; types never seen "
     "decide.",
-    "Intervals resample groups of the test part; another split or another training seed of the model is not in them.",
+    "Intervals resample groups of the test part, or, where all groups agree, say what so many leave possible; another split "
+    "or another training seed of the model is not in them.",
     "The chosen place of a verdict is where cross-validation within the training rows gained most. The best place of a "
     "figure was not chosen so: its adjusted p in the table counts all places.",
     "One draw of first weights stands for the untrained network.",

@@ -31,7 +31,7 @@ from lab.studies import (
     lora_rank,
 )
 from lab.studies.attention_figures import _threshold
-from lab.studies.attention_intervals import over_prompts
+from lab.studies.attention_intervals import between, over_prompts
 from lab.studies.attention_report import in_words
 from lab.studies.attention_shown import choose
 from lab.tracking.lookup import find
@@ -374,6 +374,11 @@ def test_a_tuned_model_can_be_looked_at_by_run_id(children, not_drawn):
     for model, same in ((opened.model.merge_and_unload(), True), (load_base("embedded").model, False)):
         entropy = torch.special.entr(eager_weights(model, ids)).sum(-1).mean(-1)
         assert (np.abs(kept[0] - entropy.numpy()).max() < 1e-4) == same
+
+
+def test_ends_of_an_interval_are_written_where_something_varies():
+    assert between(-4e-16, 0.5) == "0 to 0.5" and between(0.1, 0.25, "+.2f") == "+0.10 to +0.25"
+    assert between(0.3, 0.3 + 1e-15) is None and between(np.nan, np.nan) is None
 
 
 def test_an_interval_over_prompts_is_that_of_resampled_means():
