@@ -63,7 +63,7 @@ def _only_list(plain: Any) -> Any:
     """The one outermost list of as many modules as the configuration says there are layers."""
     import torch
 
-    count = getattr(_text_config(plain), "num_hidden_layers", None)
+    count = getattr(_text_config(plain), "num_hidden_layers", None) if hasattr(plain, "config") else None
     lists = {path: module for path, module in plain.named_modules()
              if isinstance(module, torch.nn.ModuleList) and len(module) == count}
     outer = {path: module for path, module in lists.items()
