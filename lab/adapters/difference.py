@@ -1,6 +1,6 @@
 """A fully fine-tuned model against its base: the linear weights of both, read from files one at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,18 @@ def pairs(base: Path, tuned: Path) -> list[Pair]:
         raise ModelUnsupported(f"{base} stores none of the linear modules of its layers under their own names; it stores "
                                f"{', '.join(list(stored)[:3])}, …. Compare an adapter instead")
     return found
+
+
+def left_out(base: Path, found: Sequence[Pair]) -> list[str]:
+    """Returns the names of stored weights of two axes or more that no pair holds: embeddings, fused experts.
+
+    Args:
+        base: Folder of the base.
+        found: From `pairs`.
+    """
+    held = {pair.base.name for pair in found}
+    return [tensor.name for file in weight_files(base) for tensor in read_header(file)
+            if len(tensor.shape) >= 2 and tensor.name not in held]
 
 
 def _linear(folder: Path) -> Iterator[tuple[str, bool]]:

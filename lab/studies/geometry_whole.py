@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lab.adapters.ablation import Ablation
-from lab.adapters.difference import pairs
+from lab.adapters.difference import left_out, pairs
 from lab.adapters.places import places
 from lab.devices import choose
 from lab.errors import OptionError
@@ -62,8 +62,16 @@ def study_whole(run: Run, config: Any, trained: Trained, asked: Sequence[Ablatio
     run.table("modules", modules)
     own = trained.capsule.run_id
     close(run, verdicts(stated, Evidence([shape(found, config.epsilon)])), Report(
-        question=question, table=[row], limits=geometry_report.limits([found], (), False),
+        question=question, table=[row],
+        limits=[*geometry_report.limits([found], (), False), *_uncovered(left_out(base, weights))],
         sections=[("In words", geometry_report.in_words(found, row, config.k, config.epsilon)),
                   ("By module", table(modules))],
         sources=[own], prediction=config.predict,
         next=[next_command("attention_compare", run_id=own), next_command("ask", run_ids=own)]))
+
+
+def _uncovered(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [f"Not looked at, since they are no linear module of a layer stored by itself: {', '.join(names[:3])}{more}."]

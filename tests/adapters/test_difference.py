@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from lab.adapters.difference import pairs
+from lab.adapters.difference import left_out, pairs
 from lab.errors import BaseMismatch, ModelUnsupported
 from tests import architectures
 
@@ -44,6 +44,16 @@ def test_each_linear_weight_is_read_before_and_after(make, tmp_path):
             expected = model.get_submodule(pair.name).weight.double()
             assert weight.dtype == torch.float64 and weight.equal(expected.T if pair.transposed else expected)
         assert before.shape == pair.shape
+
+
+def test_what_is_not_compared_is_named(tmp_path):
+    from tests.probing import tiny_models
+
+    base = saved(qwen2(), tmp_path / "base")
+    assert left_out(base, pairs(base, base)) == ["lm_head.weight", "model.embed_tokens.weight"]
+    fused = saved(tiny_models.build("gpt_oss"), tmp_path / "fused")
+    names = left_out(fused, pairs(fused, fused))
+    assert any("experts" in name for name in names) and not any("q_proj" in name for name in names)
 
 
 def test_a_base_that_leaves_out_the_head_of_the_names_fits(tmp_path):
