@@ -57,5 +57,7 @@ def run(config: Config) -> str:
         table = [{"fact": key, "value": str(value)} for key, value in facts.items() if value is not None]
         run.table("facts", table)
         close(run, [], Report(question=QUESTION, table=table, limits=LIMITS,
-                              next=[next_command("ask", run_ids=run.id, prompt="Hello")]))
+                              next=[next_command("ask", run_ids=run.id, prompt="Hello"),
+                                    next_command("adapter_geometry", run_id=run.id),
+                                    next_command("probing", run_id=run.id)]))
         return run.id

@@ -55,7 +55,8 @@ def train_single(run: Run, setup: Setup, config: Any, *, r: int, lr: float, ques
     found = [*_losses(point), *capacity.verdicts(point, config)]
     close(run, found, Report(
         question=question, table=table, limits=LIMITS, sources=[], sections=[_answers(point)], prediction=config.predict,
-        next=[next_command("attention_compare", run_id=run.id), next_command("ask", run_ids=run.id),
+        next=[next_command("attention_compare", run_id=run.id), next_command("probing", run_id=run.id),
+              next_command("adapter_geometry", run_id=run.id), next_command("ask", run_ids=run.id),
               next_command("loss_curves", run_ids=run.id)]), quiet=quiet)
     return point
 
