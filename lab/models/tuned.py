@@ -126,6 +126,7 @@ def open_several(references: Sequence[str], *, device: str = "auto", dtype: str 
         if other.manifest["tokenizer_sha256"] != kept[0].manifest["tokenizer_sha256"]:
             raise ModelUnsupported(f"runs {kept[0].run_id} and {other.run_id} have different tokenizers or chat "
                                    "templates; open them one by one")
+    check_one_base(kept)
     loaded = base if isinstance(base, Base) else open_base(
         kept[0], base=base, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     for one in kept:
@@ -184,6 +185,17 @@ def check_fingerprint(capsule: "Capsule", where: str, found: str) -> None:
             f"run {capsule.run_id}: it was trained on {recorded['given']} ({recorded['resolved']}) with "
             f"fingerprint {expected}; {where} has {found}: on other weights the adapter would make another "
             "model. Give the base with the expected fingerprint: model=<its Hub id, folder or run:<id>>")
+
+
+def check_one_base(kept: Sequence["Capsule"]) -> None:
+    """Raises BaseMismatch, naming two runs, unless all were trained on the same weights."""
+    for one in kept[1:]:
+        bases = [each.manifest["base_fingerprint"] for each in (kept[0], one)]
+        if bases[0] != bases[1]:
+            names = [each.manifest["base_reference"]["given"] for each in (kept[0], one)]
+            raise BaseMismatch(
+                f"runs {kept[0].run_id} and {one.run_id} were trained on different bases: {names[0]} ({bases[0]}) and "
+                f"{names[1]} ({bases[1]}); runs read together need one base: leave one of the two out")
 
 
 def _check_base(capsule: "Capsule", base: Base) -> None:

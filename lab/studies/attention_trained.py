@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import BaseMismatch, OptionError
-from lab.models.tuned import check_fingerprint
+from lab.models.tuned import check_one_base
 from lab.options import text_of
 from lab.tracking import capsule
 from lab.tracking.capsule import Capsule
@@ -83,8 +83,7 @@ def fetch(run_ids: Sequence[str], placebo: str | None) -> tuple[list[Trained], T
         if control.run_id in {one.run_id for one in kept}:
             raise OptionError(f"placebo={placebo} is the run that is asked about; a placebo is another training, on "
                               f"dataset={PLACEBO}; or leave it out")
-    for one in kept[1:]:
-        check_fingerprint(one, f"run {kept[0].run_id}", kept[0].manifest["base_fingerprint"])
+    check_one_base(kept)
     if control is not None and control.manifest["base_fingerprint"] != kept[0].manifest["base_fingerprint"]:
         raise BaseMismatch(f"placebo={placebo}: run {control.run_id} was trained on {control.manifest['base_fingerprint']}, "
                            f"run {kept[0].run_id} on {kept[0].manifest['base_fingerprint']}; a placebo is trained on the "

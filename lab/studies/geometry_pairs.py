@@ -41,8 +41,11 @@ class Pair:
 
     @property
     def same_start(self) -> bool:
-        """Whether both were trained with one seed, so that factors A of one shape began alike."""
-        return bool(self.one.config and self.other.config) and self.one.seed == self.other.seed
+        """Whether both began with the same factors A: of one seed, and of one shape in the same modules.
+
+        A first draw from a seed fills A of one rank differently than that of another; such two have nothing in common.
+        """
+        return bool(self.one.config and self.other.config) and _start(self.one) == _start(self.other)
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,14 @@ def choose(trained: Sequence[Trained]) -> list[Pair]:
     ranks = {one.rank or 0 for one in trained}
     ranks = ranks - {0, 1} if len(ranks - {0, 1}) > 1 else ranks  # of a single direction there is little to compare
     ends = [pair for pair in found["ranks"] if {pair.one.rank, pair.other.rank} == {min(ranks), max(ranks)}]
-    apart = [pair for pair in ends if not pair.same_start] or ends
+    apart = [pair for pair in ends if pair.one.seed != pair.other.seed] or ends  # else they also saw rows in one order
     return found["seeds"][:MOST] + apart[:MOST] + ([] if found["seeds"] or apart else found["runs"][:MOST])
+
+
+def _start(one: Trained) -> tuple[Any, ...]:
+    """What decides which numbers A began with."""
+    kept, lora = one.capsule.manifest, one.capsule.manifest.get("lora", {})
+    return one.seed, lora.get("r"), tuple(sorted(lora.get("targets") or ())), kept.get("backend"), kept.get("device")
 
 
 @torch.no_grad()

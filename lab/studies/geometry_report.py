@@ -21,8 +21,8 @@ ONE_TRAINING = "One training: another seed may give another shape."
 ABLATED = ["An ablation with a larger loss than the control of equal norm shows that those directions mattered more than "
            "their size; it does not show what they do.",
            "Losses are of the rows that were read, the intervals over those rows only."]
-SAME_START = ("Two trainings of one seed began with the same factors A, which move little: that they overlap in A, and so "
-              "in what they read, is mostly their common start and nothing learned.")
+SAME_START = ("Two trainings of one seed, rank and modules began with the same factors A, which move little: that they "
+              "overlap in A, and so in what they read, is mostly their common start and nothing learned.")
 DENSE = ("A difference of whole weights also holds what rounding to the stored number format changed; beside the weight "
          "only its k strongest directions are held, since all together are the whole weight.")
 

@@ -169,7 +169,7 @@ def test_several_adapters_on_one_base(base, train_run, ids, logits):
 def test_several_that_do_not_go_together(base, train_run, make_model):
     first, _ = train_run(base)
     other, _ = train_run(load_base(str(make_model(seed=1)), device="cpu"))
-    with pytest.raises(BaseMismatch, match=f"run {other}"):
+    with pytest.raises(BaseMismatch, match=f"runs {first} and {other} were trained on different bases"):
         open_several([first, other], device="cpu")
     whole, _ = train_run(base, whole=True)
     with pytest.raises(ModelUnsupported, match=f"run {whole} kept a whole model, which cannot share a base"):

@@ -11,6 +11,7 @@ import torch
 import lab
 from lab.adapters.ablation import parse
 from lab.errors import BaseMismatch, ModelUnsupported, NoAdapter, OptionError, RunNotFound
+from lab.models.adapters import attach, detach
 from lab.models.loading import load_base
 from lab.studies import (
     adapter_geometry,
@@ -192,10 +193,36 @@ def test_a_sweep_compares_its_seeds_and_ranks(place, sweep, children):
     assert files_of(place, run) >= {"figures/by_rank.png", "figures/overlap_seeds.png", "figures/r=2_seed=0/shape.png"}
 
 
+def test_factors_begin_alike_only_with_one_seed_and_one_shape():
+    base = load_base("embedded", dtype="float32")
+
+    def first(rank, seed):
+        model = attach(base, r=rank, alpha=32, targets="q_proj,down_proj", dropout=0.0, seed=seed)
+        found = {name: layer.lora_A["default"].weight.detach().clone() for name, layer in model.named_modules()
+                 if "default" in getattr(layer, "lora_A", {})}
+        detach(model)
+        return found
+
+    def overlap(one, other):
+        bases = [torch.linalg.qr(each.double().T)[0] for each in (one, other)]
+        return float((bases[0].T @ bases[1]).square().sum() / min(len(one), len(other)))
+
+    one = first(2, 0)
+    means = {}
+    for rank, seed in ((2, 0), (2, 1), (8, 0)):
+        other = first(rank, seed)
+        means[rank, seed] = np.mean([overlap(each, other[name]) for name, each in one.items()])
+        (*pairs,) = choose([trained("a", 2, 0), trained("b", rank, seed, lr=2)])
+        assert [pair.same_start for pair in pairs] == [means[rank, seed] > 0.5]
+    assert means[2, 0] == pytest.approx(1) and means[8, 0] < 3 * 8 / 192
+
+
 def test_one_start_is_said_to_fake_an_overlap():
     found = [Measured(trained("a", 2, 0), {})] * 2
-    for seed, expected in ((0, True), (1, False)):
-        (pair,) = choose([trained("a", 2, 0), trained("b", 4, seed)])
+    for rank, seed, more, expected in ((2, 0, {"lr": 2}, True), (2, 1, {}, False), (4, 0, {}, False), (4, 1, {}, False),
+                                       (2, 0, {"targets": ["q_proj"]}, False)):
+        (pair,) = choose([trained("a", 2, 0), trained("b", rank, seed, **more)])
+        assert pair.same_start == expected
         told = limits(found, [Overlaps(pair, {}, {}, {}, [])], ablated=False)
         assert any("is mostly their common start" in each for each in told) == expected
 
@@ -266,7 +293,7 @@ def test_runs_that_cannot_be_read_together_are_refused(no_work, place, ablated, 
     with pytest.raises(OptionError, match="kept a whole model, which is compared with its base alone"):
         adapter_geometry.run(Config(run_id=(children[3, 0], whole), **SMALL))
     other = other_base(place, children[3, 1])
-    with pytest.raises(BaseMismatch, match="on other weights the adapter would make another model"):
+    with pytest.raises(BaseMismatch, match="were trained on different bases: .* need one base: leave one"):
         adapter_geometry.run(Config(run_id=(children[3, 0], other), **SMALL))
 
 
@@ -374,7 +401,7 @@ def test_differences_of_losses_are_per_token_and_paired():
 def trained(label, rank, seed, **config):
     from lab.tracking.capsule import Capsule
 
-    capsule = Capsule(label, "adapter", "best", None, {"lora": {"r": rank}})
+    capsule = Capsule(label, "adapter", "best", None, {"lora": {"r": rank, "targets": config.get("targets", ["v_proj"])}})
     config = {"steps": 3, "lr": 1, "r": rank, "seed": seed, **config}
     return attention_trained.Trained(capsule, label, config, "finetune", label)
 
@@ -384,7 +411,7 @@ def test_pairs_are_seeds_of_one_recipe_and_the_outermost_ranks_of_different_seed
     found = [(pair.one.label, pair.other.label, pair.kind, pair.same_start) for pair in choose(runs)]
     assert found == [("1 0", "1 1", "seeds", False), ("4 0", "4 1", "seeds", False), ("16 0", "16 1", "seeds", False),
                      ("4 0", "16 1", "ranks", False), ("4 1", "16 0", "ranks", False)]
-    assert [pair.same_start for pair in choose([trained("a", 1, 0), trained("b", 4, 0)])] == [True]
+    assert [pair.kind for pair in choose([trained("a", 1, 0), trained("b", 4, 0)])] == ["ranks"]
     assert [pair.kind for pair in choose([trained("a", 4, 0), trained("b", 4, 0, lr=2)])] == ["runs"]
     assert choose(runs[:1]) == []
 
