@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from lab.figures.arrays import as_floats
 from lab.figures.layout import own_axes
-from lab.figures.theme import color, legend, reference
+from lab.figures.theme import MUTED, color, legend
 
 _MARKERS = ("o", "s", "D", "^")
 
@@ -30,7 +30,7 @@ def by_ranking(effects: Mapping[str, Any], ax: Axes | None = None, *, total: flo
         aside = 0.06 * (2 * index - len(effects) + 1)  # side by side, since good rankings lie on one another
         ax.errorbar(np.arange(1, len(value) + 1) + aside, value, yerr=[value - low, high - value], capsize=2.5,
                     marker=_MARKERS[index % len(_MARKERS)], markersize=5, linewidth=1.2, color=color(index), label=name)
-    reference(ax, total, "everything patched")
+    ax.axhline(total, color=MUTED, linestyle=":", linewidth=1.4, zorder=1, label="everything patched")
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xticks(range(1, max(len(as_floats(values)) for values in effects.values()) + 1))
     ax.set(xlabel=f"best places patched together, of {pool}", ylabel="effect on the answer (nats)")
@@ -38,5 +38,5 @@ def by_ranking(effects: Mapping[str, Any], ax: Axes | None = None, *, total: flo
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.06 * (high - low))
     legend(ax, title=f"ranked by; 95 % interval over {covers}", title_fontsize=8, fontsize=8, loc="upper center",
-           bbox_to_anchor=(0.5, -0.16), ncols=len(effects))
+           bbox_to_anchor=(0.5, -0.16), ncols=3)
     return ax

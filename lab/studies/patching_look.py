@@ -60,9 +60,10 @@ def _opened(run: Run, config: Any) -> tuple[Any, Any, Base, str | None]:
     if config.run_id is not None:
         kept = capsule.fetch(config.run_id)
         if kept.kind == "model":
-            raise ModelUnsupported(f"run {kept.run_id} kept a whole model: training changed its unembedding as well, so "
-                                   "that no patch of its layers gives the base's answer. Patch two prompts of it: "
-                                   f"model=run:{kept.run_id}; or train with method=lora")
+            raise ModelUnsupported(f"run {kept.run_id} kept a whole model: a full fine-tune changes the unembedding "
+                                   "too, so patching layers cannot reproduce what it says. Type `mlflow run . -e probing "
+                                   f"-P run_id={kept.run_id}`, which looks into base and tuned model; or train with "
+                                   "method=lora and patch that run")
         opened = open_several([config.run_id], device=config.device, dtype=config.dtype, base=config.model)
         (name, one), = opened.capsules.items()
         capsule.use(run, one)

@@ -16,6 +16,7 @@ from lab.tracking.hypotheses import Hypothesis, Verdict
 MINIMUM_PROMPTS = 6
 CARRIES = 0.1
 CONCENTRATED = 0.5
+_AS_UNRELATED, _AS_GOOD = "0: as much as unrelated prompts do there", "0 nats: both name equally good places"
 FEED_FORWARD, FEW, NAMED = "feed_forward_at_subject", "few_places_carry_it", "named_by_patching_change_more"
 
 
@@ -54,7 +55,7 @@ def hypotheses(asked: Asked, prompts: int, *, trained: bool) -> list[Hypothesis]
             "found of facts).",
             f"effect of patching it in all layers, minus that of unrelated prompts, over the effect of patching everything "
             f"(ratio of means): supported if its 95 % interval over prompts lies above {CARRIES:g}, refuted if below",
-            "0: as much as the change of unrelated prompts does there"))
+            _AS_UNRELATED))
     if asked.ranked:
         found += [Hypothesis(
             FEW, f"{asked.top} of {asked.pool} places (what a block of a layer adds, at one group of tokens) carry most of "
@@ -66,7 +67,7 @@ def hypotheses(asked: Asked, prompts: int, *, trained: bool) -> list[Hypothesis]
             NAMED, "Places named by patching change the answer more than places ranked by the norm of their change.",
             f"effect of patching the k best places by patching minus that of the k best by norm, mean over k from 1 to "
             f"{asked.top} and over directions, named on one half of the prompts and patched on the other: supported if its "
-            "95 % interval over prompts, paired, lies above 0 nats, refuted if below", "0: both name equally good places")]
+            "95 % interval over prompts, paired, lies above 0 nats, refuted if below", _AS_GOOD)]
     return found
 
 
@@ -86,10 +87,11 @@ def _feed_forward(plan: Plan, found: Effects, roles: list[str]) -> Verdict:
     at = next(index for index, cells in enumerate(plan.joined) if (cells[0].site, cells[0].role) == (DELTA_FFN, SUBJECT))
     one = found.of(plan, "joined")[SUFFICIENCY]
     effect, null = one.effect[:, at], np.nanmean(one.null[..., at], 1)
-    share = float(np.nanmean(null) / np.mean(found.total))
-    return exceeds(FEED_FORWARD, ratio(effect - null, found.total), threshold=CARRIES, unit="of the whole effect",
-                   null=f"{share:.2g}: unrelated prompts",
-                   detail=f"{np.nanmean(effect):.2f} of {np.mean(found.total):.2f} nats, unrelated {np.nanmean(null):.2f}")
+    return exceeds(FEED_FORWARD, ratio(effect - null, found.total), threshold=CARRIES,
+                   unit="of the whole effect", null=_AS_UNRELATED,
+                   detail=f"held against {CARRIES:g}; patching it does {np.nanmean(effect):.2f} of "
+                          f"{np.mean(found.total):.2f} nats, unrelated prompts {np.nanmean(null):.2f} there, which is "
+                          "taken off")
 
 
 def _few(found: Effects, ranking: Ranking) -> Verdict:
@@ -107,9 +109,12 @@ def _named(ranking: Ranking) -> Verdict:
 
     words = ", ".join(f"{method} {of(method).mean():.2f}" for method in (PATCHING, NORM, RELATIVE, RANDOM))
     other = mean(of(PATCHING) - of(RELATIVE))
-    words += f"; patching minus relative norm {other.value:.2f}, {other.low:.2f} to {other.high:.2f}"
+    beaten = ("relative norm is beaten too" if other.low > 0 else "relative norm does better" if other.high < 0 else
+              "relative norm is not beaten: the interval includes 0")
+    words += f"; {beaten} (patching minus relative norm {other.value:.2f}, {other.low:.2f} to {other.high:.2f} nats)"
     return exceeds(NAMED, mean(of(PATCHING) - of(NORM)), threshold=0.0, unit="nats",
-                   null=f"{of(RANDOM).mean():.2g} nats: what places drawn by chance do", detail=f"nats by {words}")
+                   null=_AS_GOOD,
+                   detail=f"patching minus norm; what places named by each do, in nats: {words}")
 
 
 def _places(ranking: Ranking) -> str:

@@ -223,6 +223,10 @@ def test_a_planted_edit_is_named_by_patching_and_a_longer_one_that_nothing_reads
     outcomes = {one.name: one.outcome for one in patching_verdicts.verdicts(asked, plan, found, ranking, list(ROLES))}
     assert outcomes == {"feed_forward_at_subject": "refuted", "few_places_carry_it": "supported",
                         "named_by_patching_change_more": "supported"}
+    said_of = {one.name: one for one in patching_verdicts.verdicts(asked, plan, found, ranking, list(ROLES))}
+    assert all(said_of[name].null.startswith("0") for name in ("feed_forward_at_subject", "named_by_patching_change_more"))
+    assert "which is taken off" in said_of["feed_forward_at_subject"].detail
+    assert "relative norm is not beaten" not in said_of["named_by_patching_change_more"].detail
     for one in found.of(plan, "places").values():
         share = one.effect.mean(0) / found.total.mean()
         assert share[plan.places.index(site)] == pytest.approx(1, abs=0.01)
@@ -242,7 +246,8 @@ def test_few_places_carry_more_than_half_and_more_than_any_places_do(best, chanc
     asked = patching_verdicts.Asked(subject=False, ranked=True, top=1, pool=8)
     few, named = patching_verdicts.verdicts(asked, None, patching_cells.Effects({}, np.ones(12)), ranking, [])
     assert few.outcome == outcome and few.value == pytest.approx(best)
-    assert named.outcome == "undecided"
+    assert named.outcome == "undecided" and named.null.startswith("0 nats")
+    assert "relative norm is not beaten: the interval includes 0" in named.detail
 
 
 def test_shares_are_ratios_of_means():
@@ -279,7 +284,8 @@ def test_a_whole_model_is_refused_with_what_to_type_instead(place, monkeypatch):
     from lab.studies import patching_look
 
     monkeypatch.setattr(patching_look.capsule, "fetch", lambda reference: SimpleNamespace(kind="model", run_id="abc"))
-    with pytest.raises(ModelUnsupported, match="run abc kept a whole model.*model=run:abc; or train with method=lora"):
+    with pytest.raises(ModelUnsupported, match="run abc kept a whole model: a full fine-tune changes the unembedding "
+                                                "too, so .* -e probing -P run_id=abc`.* or train with method=lora"):
         patching.run(patching.Config(run_id="abc"))
 
 
