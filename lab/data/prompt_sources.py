@@ -40,7 +40,8 @@ class Passage:
     conversation: Conversation | None = None
 
 
-def check_sources(sources: Sequence[str], text: str | None, column: str | None, also: Sequence[str] = ()) -> None:
+def check_sources(sources: Sequence[str], text: str | None, column: str | None, also: Sequence[str] = (), *,
+                  answered: bool = False) -> None:
     """Finds every fault that can be seen without opening anything.
 
     Args:
@@ -48,16 +49,17 @@ def check_sources(sources: Sequence[str], text: str | None, column: str | None, 
         text: What `text` stands for.
         column: Column of data files and datasets.
         also: Names that only the caller knows, for what an error says is allowed.
+        answered: Whether the caller needs answers, so that no error says that free text is allowed.
 
     Raises:
         OptionError: No source, an unknown one, or a text or column without a source for it.
         DataError: There is no such file, or it is of a kind that is not read.
     """
     if not sources:
-        raise OptionError(f"prompts: no source came; allowed are {_allowed()}; type prompts={WORLD}")
+        raise OptionError(f"prompts: no source came; allowed are {_allowed(also, answered)}; type prompts={WORLD}")
     for source in sources:
         if source not in BUILT_IN:
-            _check_outside(source, also)
+            _check_outside(source, also, answered)
     if TEXT in sources and text is None:
         raise OptionError(f"prompts={TEXT} has no text; type text='…' beside it")
     if text is not None and TEXT not in sources:
@@ -100,29 +102,38 @@ def gather(sources: Sequence[str], text: str | None, column: str | None, count: 
     return found
 
 
-def _allowed(also: Sequence[str] = ()) -> str:
-    names = ", ".join([*also, *BUILT_IN])
-    return f"{names}, a file ending in {', '.join(READABLE)}, a dataset folder, or a Hub id as owner/name"
+def _known(also: Sequence[str], answered: bool) -> list[str]:
+    return [*also, *(name for name in BUILT_IN if not (answered and name == TEXT))]
+
+
+def _endings(answered: bool) -> list[str]:
+    return [ending for ending in READABLE if not (answered and ending == PLAIN_FILE)]
+
+
+def _allowed(also: Sequence[str] = (), answered: bool = False) -> str:
+    endings = ", ".join(_endings(answered))
+    return f"{', '.join(_known(also, answered))}, a file ending in {endings}, a dataset folder, or a Hub id as owner/name"
 
 
 def _has_columns(source: str) -> bool:
     return source not in BUILT_IN and Path(source).suffix.lower() != PLAIN_FILE
 
 
-def _check_outside(source: str, also: Sequence[str]) -> None:
+def _check_outside(source: str, also: Sequence[str], answered: bool) -> None:
     path = Path(source).expanduser()
     suffix = path.suffix.lower()
     if path.is_dir() or (path.is_file() and suffix in READABLE):
         return
     if path.is_file():
-        raise DataError(f"prompts={source}: a file ending in '{suffix}' is not read; allowed are {listed(READABLE)}")
+        raise DataError(f"prompts={source}: a file ending in '{suffix}' is not read; allowed are "
+                        f"{listed(_endings(answered))}")
     if suffix in READABLE or source.startswith(("/", "~", ".")):
         hint = "" if path.is_absolute() else "; `mlflow run` starts in the project's folder, so write an absolute path"
         raise DataError(f"prompts={source}: there is no such file{_neighbours(path)}{hint}")
     if "/" not in source or not files.HUB_ID.fullmatch(source):  # a name alone is sooner a slip than an old Hub id
-        near = difflib.get_close_matches(source.lower(), [*also, *BUILT_IN], n=2, cutoff=0.5)
+        near = difflib.get_close_matches(source.lower(), _known(also, answered), n=2, cutoff=0.5)
         meant = f"; near are {', '.join(near)}" if near else ""
-        raise OptionError(f"prompts={source} is unknown{meant}; allowed are {_allowed(also)}")
+        raise OptionError(f"prompts={source} is unknown{meant}; allowed are {_allowed(also, answered)}")
 
 
 def _neighbours(path: Path) -> str:

@@ -125,4 +125,4 @@ def _check(sources: Sequence[str], also: Sequence[str]) -> None:
             raise OptionError(f"prompts={source}: free text has no answer that is known; allowed are world, "
                               f"{', '.join([*CATEGORIES, ENGLISH, *also])}, and files or datasets with columns for prompt "
                               "and answer")
-    check_sources(sources, None, None, also)
+    check_sources(sources, None, None, also, answered=True)
