@@ -40,6 +40,8 @@ class Labelled:
             themselves, so that a probe has to be held to a baseline that knows only them.
         no_disjoint: Why a split with types kept apart would have no meaning; empty where it has one.
         no_shared: Why a split with shared types would have no meaning; empty where it has one.
+        source: Where the rows were read, for errors; empty where they were made.
+        whole: Whether these are all the rows there are, so that a larger count would give no more.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Labelled:
     follows: tuple[str, ...] = ()
     no_disjoint: str = ""
     no_shared: str = ""
+    source: str = ""
+    whole: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what no probe could be fitted to.
@@ -69,13 +73,13 @@ class Labelled:
         assert len(set(shapes.values())) == 1 and len(shapes["label"]) == 1, f"{self.name}: rows differ: {shapes}"
         assert set(self.follows) <= set(CUES), f"{self.name}: {self.follows} are not among {CUES}"
         if not len(self.label):
-            raise DataError(f"{self.name}: holds no rows; a probe needs at least two of each class")
+            raise DataError(f"{self.called}: holds no rows; a probe needs at least two of each class")
         present = np.unique(self.label)
         if len(present) == 1:
-            raise DataError(f"{self.name}: every one of its {len(self.label)} labels is "
+            raise DataError(f"{self.called}: every one of its {len(self.label)} labels is "
                             f"'{self.classes[present[0]]}'; a probe needs two classes or more")
         if len(self.label) < len(self.classes):
-            raise DataError(f"{self.name}: {len(self.label)} rows came for {len(self.classes)} classes; a probe needs "
+            raise DataError(f"{self.called}: {len(self.label)} rows came for {len(self.classes)} classes; a probe needs "
                             "at least two rows of each class: give more rows or fewer classes")
         lengths = np.array([len(prompt.input_ids) for prompt in self.prompts])
         assert (self.position >= 0).all() and (self.position < lengths[self.prompt]).all(), f"{self.name}: no such token"
@@ -84,6 +88,11 @@ class Labelled:
     def __len__(self) -> int:
         """Returns N."""
         return len(self.label)
+
+    @property
+    def called(self) -> str:
+        """What errors call it: where its rows were read, or its name."""
+        return self.source or self.name
 
     @property
     def token(self) -> np.ndarray:

@@ -77,7 +77,8 @@ def from_file(tokenizer: Any, source: str, names: Columns, *, count: int = 1000,
     groups_cross = _recur([(row.type, row.group) for row in chosen])
     rows = [Row(at[row.text], placed[at[row.text]].token_of(*row.span), row.label, row.type, row.group,
                 row.group if groups_cross else row.text, 0) for row in chosen]
-    return gathered(rows, prompts, sorted({row.label for row in chosen}), **_said(source, names, groups_cross))
+    return gathered(rows, prompts, sorted({row.label for row in chosen}), **_said(source, names, groups_cross),
+                    source=source, whole=len(chosen) == len(read))
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _cell(cells: Cells, where: str, column: str) -> Any:
     if column not in cells:
         near = difflib.get_close_matches(column, list(cells), n=1)
         raise DataError(f"{where}: has no column '{column}'; its columns are {listed(cells)}"
-                        f"{f', of which {near[0]!r} is near' if near else ''}")
+                        f"{f'; did you mean {near[0]!r}?' if near else ''}")
     return cells[column]
 
 

@@ -22,8 +22,8 @@ class Row(NamedTuple):
 
 
 def gathered(rows: Sequence[Row], prompts: list[Prompt], classes: Sequence[str], *, name: str, question: str,
-             type_is: str, context_is: str, follows: tuple[str, ...] = (), no_disjoint: str = "", no_shared: str = ""
-             ) -> Labelled:
+             type_is: str, context_is: str, follows: tuple[str, ...] = (), no_disjoint: str = "", no_shared: str = "",
+             source: str = "", whole: bool = False) -> Labelled:
     """Returns the rows as a probing task, its columns numbered from 0 in the order of first occurrence.
 
     Args:
@@ -42,7 +42,8 @@ def gathered(rows: Sequence[Row], prompts: list[Prompt], classes: Sequence[str],
         label=np.array([number[row.label] for row in rows], dtype=np.int64),
         type=_numbered([row.type for row in rows]), group=_numbered([row.group for row in rows]),
         context=_numbered([row.context for row in rows]), template=_numbered([row.template for row in rows]),
-        type_is=type_is, context_is=context_is, follows=follows, no_disjoint=no_disjoint, no_shared=no_shared)
+        type_is=type_is, context_is=context_is, follows=follows, no_disjoint=no_disjoint, no_shared=no_shared,
+        source=source, whole=whole)
 
 
 def _numbered(values: Sequence[Hashable]) -> np.ndarray:

@@ -47,7 +47,8 @@ def check(name: str) -> tuple[str, str]:
     task, _, place = name.partition("@")
     if task not in _TASKS:
         near = difflib.get_close_matches(task, _TASKS, n=3, cutoff=0.5)
-        raise OptionError(f"task {name} is unknown{f'; near are {chr(44).join(near)}' if near else ''}; allowed are "
+        meant = f", did you mean {' or '.join(near)}?" if near else ";"
+        raise OptionError(f"task {name} is unknown{meant} allowed are "
                           f"{', '.join(_TASKS)}, each with @place behind it if wanted")
     places = _TASKS[task][1]
     if place and place not in places or name.endswith("@"):

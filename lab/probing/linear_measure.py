@@ -5,6 +5,7 @@ S places, N rows of a task, n test rows, M control tasks, C classes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from lab.probing.linear_cues import cue_features
 from lab.probing.linear_fit import Probes, fit
 from lab.probing.linear_null import Null, null
 from lab.probing.linear_scores import bits, hits, marginals
-from lab.probing.linear_splits import Split, disjoint_types, folds, shared_types
+from lab.probing.linear_splits import TEST_SHARE, Split, disjoint_types, folds, shared_types
 from lab.probing.linear_wide import wide_predictions
 
 LEAST_TESTED = 20  # rows
@@ -179,26 +180,36 @@ def against_null(readout: Readout, part: Part, *, draws: int, seed: int) -> Null
 
 
 def _part(task: Labelled, split: Split, labels: np.ndarray, groups: np.ndarray, seed: int) -> Part:
-    seen = len(np.unique(labels[0, split.train]))
+    seen, tested = len(np.unique(labels[0, split.train])), len(np.unique(groups))
     problem = ("training rows of one class only" if seen < 2 else
                f"{len(split.test)} test rows" if len(split.test) < LEAST_TESTED else
-               f"test rows of {len(np.unique(groups))} groups" if len(np.unique(groups)) < LEAST_GROUPS else "")
+               f"test rows of {tested} groups" if tested < LEAST_GROUPS else "")
     if problem:
-        raise DataError(f"{task.name}: a split leaves {problem}; needed are two classes, {LEAST_TESTED} test rows and "
-                        f"{LEAST_GROUPS} groups of them: give a larger count, or more rows")
+        raise DataError(f"{task.called}: a split of its {len(task.label)} rows leaves {problem}; needed are two classes, "
+                        f"{LEAST_TESTED} test rows and {LEAST_GROUPS} groups of them: {_more(task, split, tested, seen)}")
     with _about(task):
         return Part(split, labels, len(task.classes), groups, folds(split.units[split.train], seed=seed))
+
+
+def _more(task: Labelled, split: Split, tested: int, seen: int) -> str:
+    """What to give instead of too few rows."""
+    if seen < 2:
+        return "give more rows, of several types and groups, of the classes that are rare"
+    there = len(task.label)
+    rows = max(ceil(LEAST_TESTED / TEST_SHARE), *(ceil(there * least / found) for least, found in (
+        (LEAST_TESTED, len(split.test)), (LEAST_GROUPS, tested))))
+    return f"about {rows} rows, and there are only {there}; give more rows" if task.whole else f"give count={rows} or more"
 
 
 class _about:
     """Names the task in what a split says is wrong with it."""
 
     def __init__(self, task: Labelled) -> None:
-        self._name = task.name
+        self._task = task
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DataError):
-            raise DataError(f"{self._name}: {error}") from error
+            raise DataError(f"{self._task.called}: {error}") from error

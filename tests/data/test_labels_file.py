@@ -110,7 +110,7 @@ def test_an_empty_file(tokenizer, write):
 
 
 def test_labels_of_one_class(tokenizer, write):
-    with pytest.raises(DataError, match="every one of its 6 labels is 'same'"):
+    with pytest.raises(DataError, match="/rows.jsonl: every one of its 6 labels is 'same'"):
         from_file(tokenizer, write([{**row, "label": "same"} for row in ROWS]), Columns())
 
 
@@ -132,7 +132,7 @@ def test_a_missing_column(tokenizer, write, names, missing):
 
 
 def test_a_missing_column_names_a_near_one(tokenizer, write):
-    with pytest.raises(DataError, match="of which 'label' is near"):
+    with pytest.raises(DataError, match="; did you mean 'label'"):
         from_file(tokenizer, write(ROWS), Columns(label="lable"))
 
 

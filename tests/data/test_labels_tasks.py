@@ -200,7 +200,7 @@ def test_names_and_places_are_described():
 
 
 def test_an_unknown_task_names_near_ones(tokenizer):
-    with pytest.raises(OptionError, match="task cary is unknown; near are carry; allowed are attribute:home, "):
+    with pytest.raises(OptionError, match="task cary is unknown, did you mean carry[?] allowed are attribute:home, "):
         build("cary", tokenizer)
     with pytest.raises(OptionError, match="task zzz is unknown; allowed are"):
         build("zzz", tokenizer)

@@ -15,8 +15,9 @@ LABELS = TYPES % 2
 
 
 def task(**changes) -> SimpleNamespace:
-    given = {"name": "odd", "label": LABELS, "classes": ("even", "odd"), "type": TYPES, "group": TYPES, "context": CONTEXTS,
-             "position": CONTEXTS, "template": LABELS, "token": TYPES, "follows": ()}
+    given = {"name": "odd", "called": "odd", "whole": False, "label": LABELS, "classes": ("even", "odd"),
+             "type": TYPES, "group": TYPES, "context": CONTEXTS, "position": CONTEXTS, "template": LABELS,
+             "token": TYPES, "follows": ()}
     return SimpleNamespace(**given | changes)
 
 
@@ -102,9 +103,10 @@ def test_a_wide_probe_is_scored_like_a_linear_one():
     (lambda: linear_measure.shared_part(task(context=CONTEXTS * 0), controls=2, seed=0), "odd: 1 contexts: a split"),
     (lambda: linear_measure.disjoint_part(task(type=TYPES * 0), seed=0), "odd: 1 types: a split that keeps them apart"),
     (lambda: linear_measure.disjoint_part(task(**{name: getattr(task(), name)[:48] for name in (
-        "label", "type", "group", "context")}), seed=0), "odd: a split leaves 12 test rows; needed are two classes"),
+        "label", "type", "group", "context")}), seed=0),
+     "odd: a split of its 48 rows leaves 12 test rows; needed are two classes.*: give count=120 or more"),
     (lambda: linear_measure.disjoint_part(task(type=TYPES // 5, group=TYPES // 5), seed=0),
-     "odd: a split leaves test rows of [23] groups"),
+     "odd: a split of its [0-9]+ rows leaves test rows of [23] groups"),
     (lambda: linear_measure.disjoint_part(task(label=(TYPES == 39).astype(int)), seed=0), "training rows of one class")])
 def test_a_task_too_small_for_a_split_is_refused_by_name(make, words):
     with pytest.raises(DataError, match=words):
