@@ -14,6 +14,7 @@ from lab.figures.theme import MUTED, color, dress, legend, nothing
 from lab.figures.ticks import log_ticks
 
 EMBEDDING = "emb."
+MODELS = (("-", "o"), ("--", "x"), ("-.", "^"), (":", "s"))  # line style and marker of models that lie over each other
 NULL = (MUTED, "--", "")  # look of what a line is held against
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
 _SINGLE = 0.12  # layers by which several marks at one layer stand apart
@@ -32,7 +33,8 @@ def by_layer(lines: Mapping[str, Any], ax: Axes | None = None, *, ylabel: str, i
         covers: What the intervals cover, for the legend.
         looks: Name -> colour, line style and marker; others get the next of the theme.
         embedding: Whether the first value of each line is the embedding's.
-        zero: What zero means, written on a line there; a line without words for an empty text, none for None.
+        zero: What zero means, in the legend beside the look of a line there; a line without words for an empty text, none
+            for None.
         sizes: Whether values are never negative: the axis then starts at zero, or is logarithmic where they span much.
         keys: Whether there is a legend.
         xlabel: Instead of `layer`, or `after layer` with the embedding.
@@ -47,7 +49,7 @@ def by_layer(lines: Mapping[str, Any], ax: Axes | None = None, *, ylabel: str, i
         nothing(ax, "nothing was measured", keep_x=True)
         return ax
     if zero is not None:
-        ax.axhline(0, color=MUTED, linewidth=1.1, linestyle=":", zorder=1)
+        ax.axhline(0, color=MUTED, linewidth=1.1, linestyle=":", zorder=1, label=zero or None)
     for index, (name, values) in enumerate(drawn.items()):
         tint, style, marker = (looks or {}).get(name) or (color(index), "-", _MARKERS[index % len(_MARKERS)])
         x = np.arange(len(values)) - int(embedding)
@@ -61,7 +63,7 @@ def by_layer(lines: Mapping[str, Any], ax: Axes | None = None, *, ylabel: str, i
     if sizes:
         _from_zero(ax, [*drawn.values(), *ends.values()])
     if zero is not None:
-        _say_zero(ax, zero)
+        _reach_zero(ax)
     if keys:
         legend(ax)
     return ax
@@ -91,6 +93,11 @@ def depth_names(layers: int, *, embedding: bool = False) -> list[str]:
     return [EMBEDDING] * int(embedding) + [str(layer) for layer in range(layers)]
 
 
+def model_looks(models: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """A colour, line style and marker a model, by which one is seen under another."""
+    return {model: (color(i), *MODELS[i % len(MODELS)]) for i, model in enumerate(models)}
+
+
 def paired_looks(names: Sequence[str], models: Sequence[str] = ("base", "tuned")) -> dict[str, tuple[str, str, str]]:
     """One colour a name and one line style a model, for lines that are called `name, model`."""
     styles = ("-", "--", "-.", ":")
@@ -117,11 +124,7 @@ def _from_zero(ax: Axes, every: Sequence[np.ndarray]) -> None:
         ax.set_ylim(0, float(positive.max()) * 1.12 if positive.size else 1.0)
 
 
-def _say_zero(ax: Axes, words: str) -> None:
+def _reach_zero(ax: Axes) -> None:
     low, high = ax.get_ylim()
     if not low <= 0 <= high:
         ax.set_ylim(min(low, 0 - 0.05 * high), max(high, 0 - 0.05 * low))
-    if words:
-        ax.annotate(words, (1, 0), xycoords=("axes fraction", "data"), xytext=(-3, 2), textcoords="offset points",
-                    ha="right", va="bottom", fontsize=8, color=MUTED, zorder=5,
-                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1})

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lab.figures.layout import own_axes, panels
-from lab.figures.residual_lines import NULL, by_layer, figure_legend, paired_looks
+from lab.figures.residual_lines import NULL, by_layer, figure_legend, model_looks, paired_looks
 from lab.figures.theme import color
 
 UNTRAINED = "untrained network of this shape"
@@ -29,11 +29,9 @@ def stream_norms(norms: Mapping[str, Any], ax: Axes | None = None, *, intervals:
         covers: What the intervals cover.
     """
     ax = own_axes(ax)
-    lines, looks = dict(norms), {}
-    for index, name in enumerate(norms):
-        looks[name] = (color(index), "-", "o")
+    lines, looks = dict(norms), model_looks(list(norms))
     for index, (name, values) in enumerate((first or {}).items()):
-        lines[f"{name}: {FIRST}"], looks[f"{name}: {FIRST}"] = values, (color(index), ":", "")
+        lines[f"{name}: {FIRST}"], looks[f"{name}: {FIRST}"] = values, (color(index), (":", "-.")[index % 2], "")
     if untrained is not None:
         lines[UNTRAINED], looks[UNTRAINED] = untrained, NULL
     by_layer(lines, ax, intervals=intervals, covers=covers, looks=looks, embedding=True, sizes=True, keys=False,

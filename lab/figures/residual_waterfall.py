@@ -63,7 +63,7 @@ def waterfall(values: Any, kinds: Sequence[str], names: Sequence[str], ax: Axes 
 
 def waterfalls(values: Mapping[str, Any], kinds: Sequence[str], names: Sequence[str], *,
                intervals: Mapping[str, Any] | None = None, totals: Mapping[str, Any] | None = None,
-               covers: str = "questions") -> Figure:
+               covers: str = "questions", title: str = "") -> Figure:
     """A figure of one waterfall a model, below one another, those of the models on one scale; a difference on its own.
 
     Args:
@@ -73,6 +73,7 @@ def waterfalls(values: Mapping[str, Any], kinds: Sequence[str], names: Sequence[
         intervals: Model -> (C, 2).
         totals: Model -> (2,) interval of the sum.
         covers: What the intervals cover.
+        title: Above all of them: what the means are over.
     """
     figure, axes = grid(len(values), 1, width=max(7.4, min(18.0, 0.26 * len(kinds) + 3)), height=3.9)
     shared = []
@@ -83,6 +84,8 @@ def waterfalls(values: Mapping[str, Any], kinds: Sequence[str], names: Sequence[
                   unit=_CHANGE if apart else _LEAD,
                   keys=ax is axes[-1, 0])
         shared += [] if apart else [ax]
+    if title:
+        figure.suptitle(title, fontsize=10.5, x=0.01, ha="left")
     if len(shared) > 1:
         limits = np.array([ax.get_ylim() for ax in shared])
         for ax in shared:

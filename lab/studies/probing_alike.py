@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from lab.data.prompts import batches
 from lab.data.questions import Question
-from lab.figures.residual_lines import by_layer, depth_names
+from lab.figures.residual_lines import MODELS, by_layer, depth_names, figure_legend
 from lab.figures.residual_maps import model_maps
+from lab.figures.theme import color
 from lab.models.batch import inputs
 from lab.models.rows import adapter_rows
 from lab.probing.decomposition import Decomposition
@@ -54,19 +55,24 @@ def draw(run: Run, found: Mapping[str, Similarity]) -> None:
         found: Model -> its similarities.
     """
     names = depth_names(next(iter(found.values())).layers.shape[1] - 1, embedding=True)
-    for name, words in (("layers", "cosine of a token's stream"), ("layers_centred", "cosine, mean over tokens taken off")):
+    for name, words, title in (("layers", "cosine of a token's stream", "similarity of layers"),
+                               ("layers_centred", "cosine, mean over tokens taken off",
+                                "similarity of layers, mean taken off")):
         values = {model: getattr(each, name) for model, each in found.items()}
         run.figure(f"similar_{name}", model_maps(
-            {model: each.mean(0) for model, each in values.items()}, names, names, label=words, title="similarity of layers",
+            {model: each.mean(0) for model, each in values.items()}, names, names, label=words, title=title,
             xlabel="after layer", ylabel="after layer", signed=False), values)
-    lines, intervals, arrays = {}, {}, {}
-    for name, words in (("tokens", ""), ("tokens_centred", ", mean taken off")):
-        for model, each in found.items():
+    lines, intervals, looks, arrays = {}, {}, {}, {}
+    for kind, (name, words) in enumerate((("tokens", ""), ("tokens_centred", ", mean taken off"))):
+        for number, (model, each) in enumerate(found.items()):
+            looks[f"{model}{words}"] = (color(kind), *MODELS[number])
             arrays[f"{model}.{name}"] = getattr(each, name)
             mean, low, high = over_prompts(getattr(each, name))
             lines[f"{model}{words}"], intervals[f"{model}{words}"] = mean, np.stack([low, high], -1)
     ax = by_layer(lines, ylabel="cosine of two tokens of a prompt", intervals=intervals, embedding=True, zero="",
+                  looks=looks, keys=False,
                   covers=f"questions (n={len(next(iter(found.values())).tokens)})")
     ax.set_title("similarity of tokens", loc="left")
     assert isinstance(ax.figure, Figure)
+    figure_legend(ax.figure, ax, columns=2)
     run.figure("similar_tokens", ax.figure, arrays)

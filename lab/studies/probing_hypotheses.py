@@ -7,7 +7,6 @@ from lab.tracking.hypotheses import Hypothesis
 HALF = 0.5
 NOTHING = "0: no difference"
 EVEN = "0.5: both write as much"
-_UNTRAINED = "the growth of an untrained network of the same shape"
 _ENDS = "the 95 % interval over clusters of questions lies"
 _ABOVE_0 = "supported if its interval lies above 0, refuted if below"
 
@@ -33,7 +32,7 @@ def hypotheses(*, layers: int, tuned: bool, untrained: bool) -> list[Hypothesis]
 _STATED = {hypothesis.name: hypothesis for hypothesis in (
     Hypothesis(
         "norms_grow_with_depth", "The residual stream grows longer with depth.",
-        f"slope over layers of ln length, tokens after the first: {_ABOVE_0}", _UNTRAINED),
+        f"slope over layers of ln length, tokens after the first: {_ABOVE_0}", "0: no growth"),
     Hypothesis(
         "norms_grow_more_than_untrained", "It grows faster than in an untrained network of the same shape.",
         f"that slope minus the untrained network's, same questions: {_ABOVE_0}", NOTHING),

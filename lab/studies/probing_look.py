@@ -108,7 +108,8 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
     probing_shown.check(config, questions)
     knows = probing_questions.knows_the_world(opened.base)
     kind = probing_readable.attribute(config, knows=knows)
-    lenses = Lenses(config, opened.tokenizer, knows=knows) if config.lens == "tuned" else None
+    lenses = (Lenses(config, opened.tokenizer, questions, knows=knows, alone=source is None)
+              if config.lens == "tuned" else None)
     stated = _stated(config, opened, kind, layers)
     run.state(stated, config.predict)
     run.params(probing_report.facts(opened.base, questions))
@@ -131,7 +132,7 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str], tuned_l
         verdicts += probing_readable.verdicts(told, config.threshold)
     close(run, verdicts, probing_report.report(
         config, models, questions, grouped, question=question, limits=[*limits, *(tuned_limits if source else [])],
-        source=source, kept=kept))
+        source=source, whole=opened.whole, kept=kept, lenses=[] if lenses is None else [lenses.section()]))
 
 
 def _keep(run: Run, opened: Opened, place: probing_activations.Place, questions: Sequence[Question]) -> str:

@@ -98,7 +98,7 @@ def hypotheses(kind: str, threshold: float, *, of_base: bool) -> list[Hypothesis
     of = "Base: a" if of_base else "A"
     return [Hypothesis(
         name, f"{of} person's {kind} is linearly readable {_AT[place]} a layer or more before it wins in the lens.",
-        f"layer from which on the lens picks the right one of {CLASSES} candidates at most for {threshold:.0%} of people "
+        f"layer from which on the lens picks the right one of {CLASSES} candidates for at least {threshold:.0%} of people "
         "minus that of a linear probe fitted on others (never: one behind the last), same candidates and "
         f"rows: supported if its interval lies above {ONE_LAYER}, refuted if below", _TOGETHER)
         for place, name in PLACES.items()]

@@ -41,7 +41,8 @@ def record(run: Run, models: Models, questions: Sequence[Question], grouped: Clu
 
 
 def report(config: Any, models: Models, questions: Sequence[Question], grouped: Clusters, *, question: str,
-           limits: Sequence[str], source: str | None, kept: str | None) -> Report:
+           limits: Sequence[str], source: str | None, whole: bool, kept: str | None,
+           lenses: Sequence[tuple[str, str]] = ()) -> Report:
     """Returns the report.
 
     Args:
@@ -52,7 +53,9 @@ def report(config: Any, models: Models, questions: Sequence[Question], grouped: 
         question: What is asked.
         limits: What may not be concluded.
         source: The training run, or None.
+        whole: Whether that run kept a whole model, which cannot be patched into its base.
         kept: What is said of activations that were kept; None where none were.
+        lenses: Sections on lenses that were trained.
     """
     sections = [("In words", "\n\n".join(in_words(name, each, grouped) for name, each in models.items()) + "\n\n"
                  f"Intervals cover {grouped.covers}; in tables and figures by category, questions "
@@ -63,10 +66,11 @@ def report(config: Any, models: Models, questions: Sequence[Question], grouped: 
     without = next(iter(models.values())).without_heads
     if without:
         sections.append(("Without heads", "\n".join(f"- layer {layer}: {why}" for layer, why in without.items())))
+    sections += lenses
     if kept is not None:
         sections.append(("Activations", kept))
     return Report(question=question, table=tables.categories(models, questions), limits=list(limits), sections=sections,
-                  sources=[source] if source else [], next=_next(config, source), prediction=config.predict)
+                  sources=[source] if source else [], next=_next(config, source, whole=whole), prediction=config.predict)
 
 
 def in_words(name: str, each: Measured, grouped: Clusters) -> str:
@@ -86,9 +90,9 @@ def in_words(name: str, each: Measured, grouped: Clusters) -> str:
             f"{each.lens['rank'].shape[1] - 1}).")
 
 
-def _next(config: Any, source: str | None) -> list[str]:
+def _next(config: Any, source: str | None, *, whole: bool) -> list[str]:
     asked = {"run_id": source} if source else {"model": config.model or "embedded"}
-    commands = [next_command("patching", **asked), next_command("linear_probe", **asked)]
+    commands = [next_command(study, **asked) for study in ("patching", "linear_probe") if study != "patching" or not whole]
     if source:
         return [*commands, next_command("attention_compare", run_id=source), next_command("adapter_geometry", run_id=source)]
     return [*commands, next_command("attention", **asked)]

@@ -67,11 +67,11 @@ def _decide(name: str, values: np.ndarray, grouped: Clusters, *, threshold: floa
 
 
 def _grow(evidence: Evidence) -> Verdict:
-    null = (f"{evidence.untrained.mean():.3g} in an untrained network of this shape" if evidence.untrained is not None else
-            "0: no growth")
+    beside = ("" if evidence.untrained is None else
+              f"; {evidence.untrained.mean():.3g} in an untrained network of this shape")
     growth = evidence.model.growth
-    return _decide("norms_grow_with_depth", growth, evidence.grouped, threshold=0, unit="ln length per layer", null=null,
-                   detail=f"by a factor of {np.exp(growth.mean()):.3g} a layer")
+    return _decide("norms_grow_with_depth", growth, evidence.grouped, threshold=0, unit="ln length per layer",
+                   null="0: no growth", detail=f"by a factor of {np.exp(growth.mean()):.3g} a layer{beside}")
 
 
 def _grow_more(evidence: Evidence) -> Verdict:

@@ -42,7 +42,19 @@ def test_no_change_is_said():
     ax = lens_difference({"a": [0.0, 0.0]}, ylabel="nats")
     drawn(ax)
     assert "no change" in ax.texts[0].get_text()
-    assert not lens_difference({"a": [0.0, 1e-6]}, ylabel="nats").texts[0].get_text().startswith("no change")
+    ax = lens_difference({"a": [0.0, 1e-6]}, ylabel="nats", title="tuned lens")
+    assert not ax.texts and ax.get_title(loc="left") == "tuned lens"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0: tuned as base", "a"]
+
+
+def test_lenses_are_told_apart_by_name_and_line():
+    titles = {made.get_suptitle() for made in (
+        lens_by_category({"a": {"base": [0.0, 1]}}, counts={"a": 1}, ylabel="nats", title=title)
+        for title in ("one", "two"))}
+    assert titles == {"one", "two"}
+    lines = lens_error({"a": [1.0, 0], "b": [1.0, 0]}, {"a": [1.0, 0], "b": [1.0, 0]}).axes[0].lines
+    looks = {(line.get_linestyle(), line.get_marker()) for line in lines if line.get_label() in "ab"}
+    assert len(looks) == 2
 
 
 def test_cells_that_say_the_answer_are_framed_and_long_prompts_show_their_end():

@@ -57,6 +57,8 @@ def test_zero_is_within_the_axes_where_it_means_something():
     for values in ([5.0, 6.0], [-6.0, -5.0]):
         low, high = by_layer({"a": values}, ylabel="", zero="even").get_ylim()
         assert low <= 0 <= high
+    ax = by_layer({"a": [-1.0, 1.0]}, ylabel="", zero="even")
+    assert not ax.texts and "even" in [text.get_text() for text in ax.get_legend().get_texts()]  # on no line
 
 
 def test_models_share_a_colour_and_differ_in_style():

@@ -103,6 +103,8 @@ def test_base_and_tuned_as_rows_of_one_batch_are_what_each_is_alone(place, train
 def test_a_whole_tuned_model_is_measured_after_its_base(place, embedded):
     whole = finetune.run(finetune.Config(**{**TINY, "lr": 1e-4}, method="full"))
     run_id = probing.run(probing.Config(run_id=whole, **{**SMALL, "count": 2}, untrained=False))
+    report = Path(download_artifacts(run_id=run_id, artifact_path="report.md")).read_text()
+    assert "-e patching" not in report and "-e linear_probe" in report  # which refuses a whole model
     kept, tuned = lab.arrays(run_id, "attribution"), open_run(whole, device="cpu").model
     for row, question in enumerate(read(embedded.tokenizer, SMALL["prompts"], count=2)):
         for name, model in (("base", embedded.model), ("tuned", tuned)):
@@ -119,6 +121,12 @@ def test_tuned_lenses_are_nearer_to_the_output_than_the_logit_lens(place, traine
     assert set(mean) == {("base", LOGIT), ("base", OF_BASE), ("tuned", LOGIT), ("tuned", OF_BASE), ("tuned", OF_ITS_OWN)}
     assert mean["base", OF_BASE] < mean["base", LOGIT] and mean["tuned", OF_ITS_OWN] < mean["tuned", LOGIT]
     assert lab.arrays(run_id, "tuned_lens_difference")["tuned"].shape == (12, 6)
+    report = Path(download_artifacts(run_id=run_id, artifact_path="report.md")).read_text()
+    first = next(row for row in rows if (row["model"], row["lens"], row["layer"]) == ("tuned", OF_ITS_OWN, 0))
+    section = report.partition("Tuned lens")[2]
+    for words in ("8 steps of 128 tokens on 32 texts", "24 other texts", "restricted to that evaluation side",
+                  f"{OF_ITS_OWN}: KL (bits)", f"{OF_BASE}: marginal bias (bits)", f"{first['divergence (bits)']:.4g}"):
+        assert words in section, words
     last = [lab.arrays(run_id, f"{name}difference")["tuned"][:, -1] for name in ("lens_", "tuned_lens_")]
     np.testing.assert_allclose(*last)  # the last layer has no map
 
@@ -182,6 +190,7 @@ def test_activations_of_a_whole_model_are_refused():
 
 REFUSED = {
     "source": ({"prompts": ("knowlege",)}, OptionError, "near are knowledge"),
+    "allowed": ({"prompts": ("nonsense",)}, OptionError, r"english, a file ending in \.jsonl"),
     "file": ({"prompts": ("./none.jsonl",)}, DataError, "no such file"),
     "held out": ({"prompts": ("held_out",)}, OptionError, "no run is given"),
     "attribute": ({"readable": "hom"}, OptionError, "no such attribute of people; allowed are auto, none, home"),

@@ -60,7 +60,7 @@ def test_claims_about_training_come_out_either_way(name, base, up, down):
 def test_numbers_are_what_they_are_said_to_be():
     found = outcomes(measured(slope=0.1, attention=1.0, feed_forward=2.0, first=2))
     assert found["norms_grow_with_depth"].value == pytest.approx(0.1, abs=0.01)
-    assert "0.05 in an untrained network" in found["norms_grow_with_depth"].null
+    assert "0.05 in an untrained network" in found["norms_grow_with_depth"].detail
     assert found["feed_forward_attributes_more"].value == pytest.approx(L * 1.0, abs=0.1)
     assert found["answer_appears_late"].value == pytest.approx(3 / 4)  # three of four layers have run
 
