@@ -21,12 +21,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub, and ask
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Small models on one thread: several fight over the cores, and none of these tests has work for two."""
-    import torch
+    from lab import devices
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with devices.one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

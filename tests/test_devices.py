@@ -126,3 +126,11 @@ def test_importing_it_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
+
+
+def test_one_thread_and_then_as_many_as_before():
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), devices.one_thread():
+        assert torch.get_num_threads() == 1
+        raise ZeroDivisionError
+    assert torch.get_num_threads() == before

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from lab.devices import one_thread
 from lab.probing.linear_solver import Problems, rotation, solve
 
 # Times the mean squared length of a standardised row, which is about the width: so one grid serves every width.
@@ -44,6 +45,7 @@ class Probes:
         return torch.stack(found).numpy()
 
 
+@one_thread()
 def fit(features: torch.Tensor, labels: np.ndarray, classes: int, fold: np.ndarray) -> Probes:
     """Returns one multinomial logistic regression per place and label set, its penalty chosen by cross-validation.
 
