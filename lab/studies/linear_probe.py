@@ -8,15 +8,11 @@ from lab.options import option
 QUESTION = "What can a linear probe read in this model's activations, and is it the model's knowledge or the probe's memory?"
 LIMITS = [
     "Readable is not used: that a plane tells classes apart does not show that the model looks at it.",
-    "Verdicts are on types never seen in training, held to the permutation band. Accuracy on types seen may be memory, "
-    "which control tasks measure: read selectivity there. The two come from different splits and are not to be subtracted.",
-    "In a wide model a linear probe can learn few types by heart: selectivity near 0 then says little; types never seen "
-    "decide.",
+    "Verdicts are on types never seen in training, held to the permutation band.",
     "Intervals resample groups of the test part, or, where all groups agree, say what so many leave possible; another split "
     "or another training seed of the model is not in them.",
     "The chosen place of a verdict is where cross-validation within the training rows gained most. The best place of a "
     "figure was not chosen so: its adjusted p in the table counts all places.",
-    "One draw of first weights stands for the untrained network.",
 ]
 
 

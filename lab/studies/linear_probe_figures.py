@@ -114,8 +114,9 @@ def _selectivity(run: Run, found: Sequence[Found], sites: Sequence[str]) -> None
                             zero="as random labels of types", covers=f"{COVERS} and control tasks", limits=limits,
                             own_legend=False)
     one_legend(figure)
-    figure.suptitle("Selectivity: what a probe reads beyond what it could learn by heart (types seen, contexts new)",
-                    fontsize=11)
+    of = "the base" if TUNED in found[0].shared else "this model"
+    figure.suptitle(f"Selectivity of {of}: what a probe reads beyond what it could learn by heart\n"
+                    "(types seen, contexts new)", fontsize=11)
     run.figure("selectivity", figure, arrays)
 
 

@@ -45,4 +45,5 @@ def over_tasks(tasks: Sequence[Rows]) -> Interval:
 def _doubted(found: Interval, groups: np.ndarray, *, least: float) -> Interval:
     low, high = all_alike(found.value, len(np.unique(groups)), least=least, most=1.0)
     agree = found.high - found.low < _NO_WIDTH
-    return Interval(found.value, np.where(agree, low, found.low), np.where(agree, high, found.high))
+    ends = (found.value, np.where(agree, low, found.low), np.where(agree, high, found.high))
+    return Interval(*(np.round(each, 12) + 0.0 for each in ends))  # what rounding leaves of 0 is 0

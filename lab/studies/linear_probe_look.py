@@ -12,7 +12,7 @@ from lab.models.rows import BASE as BASE_ROWS
 from lab.models.tuned import Tuned, open_base, open_run
 from lab.probing.decomposition import decompose
 from lab.probing.linear_untrained import untrained
-from lab.studies import linear_probe_figures, linear_probe_report, linear_probe_tasks
+from lab.studies import linear_probe_figures, linear_probe_next, linear_probe_report, linear_probe_tasks, linear_probe_words
 from lab.studies.closing import close
 from lab.studies.linear_probe_features import Place, entropy, features, places
 from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, ask, measure
@@ -20,7 +20,7 @@ from lab.studies.linear_probe_verdicts import hypotheses, verdicts
 from lab.studies.opening import free, open_model
 from lab.tracking import capsule
 from lab.tracking.capsule import Capsule
-from lab.tracking.report import Report, next_command
+from lab.tracking.report import Report
 from lab.tracking.run import Run
 
 _ADAPTER = "default"
@@ -74,9 +74,9 @@ def look(run: Run, config: Any, *, question: str, limits: Sequence[str]) -> None
     linear_probe_figures.draw(run, found, config.sites)
     source = None if opened.source is None else opened.source.run_id
     close(run, verdicts(found, stated), Report(
-        question=question, table=linear_probe_report.main(found), limits=list(limits),
-        sections=linear_probe_report.sections(found, asked), sources=[source] if source else [],
-        next=_next(config, source), prediction=config.predict))
+        question=question, table=linear_probe_report.main(found), limits=[*limits, *linear_probe_words.limits(found)],
+        sections=linear_probe_words.sections(found, asked, config.hidden), sources=[source] if source else [],
+        next=linear_probe_next.commands(config), prediction=config.predict))
 
 
 def _open(run: Run, config: Any) -> _Opened:
@@ -111,10 +111,3 @@ def _also(found: list[dict[str, torch.Tensor]], name: str, model: Any, asked: Se
     parts = decompose(model)
     for values, one in zip(found, asked, strict=True):
         values[name] = features(model, parts, one.task, at)[0]
-
-
-def _next(config: Any, source: str | None) -> list[str]:
-    if source is not None:
-        return [next_command("probing", run_id=source), next_command("attention_compare", run_id=source)]
-    model = {} if config.model in (None, "embedded") else {"model": config.model}
-    return [next_command("linear_probe", **model, hidden=512, tasks="carry"), next_command("lora_rank", r=8, **model)]

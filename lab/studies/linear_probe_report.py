@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lab.models.loading import Base
+from lab.probing.linear_measure import Readout
 from lab.probing.linear_scores import Interval, balanced, interval, majority, resampled
 from lab.studies import linear_probe_intervals as intervals
 from lab.studies import opening
@@ -13,7 +14,6 @@ from lab.studies.attention_intervals import between
 from lab.studies.linear_probe_features import EMBEDDING
 from lab.studies.linear_probe_figures import differences, file_name
 from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Found
-from lab.tracking.report import table
 
 Row = dict[str, Any]
 ONE_SPLIT = "95 % interval over groups"
@@ -77,15 +77,18 @@ def _place(one: Found, model: str, number: int) -> Row:
 
 
 def _selective(one: Found, number: int, model: str) -> Row:
-    part, told = one.asked.shared, one.shared[model]
-    assert part is not None
-    found = intervals.selectivity(told.hits[number], told.control[number], part.groups)
+    found = _selectivity(one, one.shared[model], number)
     row: Row = {"selectivity (share)": float(found.value), "selectivity, 95 % interval": _span(found)}
     if model == BASE and one.wide is not None:
-        wide = intervals.selectivity(one.wide.hits[number], one.wide.control[number], part.groups)
+        wide = _selectivity(one, one.wide, number)
         row |= {"selectivity of the too large probe (share)": float(wide.value),
                 "selectivity of the too large probe, 95 % interval": _span(wide)}
     return row
+
+
+def _selectivity(one: Found, told: Readout, number: int) -> Interval:
+    assert one.asked.shared is not None
+    return intervals.selectivity(told.hits[number], told.control[number], one.asked.shared.groups)
 
 
 def main(found: Sequence[Found]) -> list[Row]:
@@ -94,19 +97,20 @@ def main(found: Sequence[Found]) -> list[Row]:
     for one in found:
         number = one.best(BASE, np.arange(len(one.places)))
         full = _place(one, BASE, number)
+        of = "base: " if TUNED in (one.disjoint or one.shared) else ""
         row: Row = {"task": one.name, "place": str(one.places[number])}
         if one.asked.disjoint is not None:
-            row |= {"accuracy, types never seen": full["accuracy, types never seen (share)"],
+            row |= {f"{of}accuracy, types never seen": full["accuracy, types never seen (share)"],
                     "95 % interval": full["its " + ONE_SPLIT],
                     "permuted labels": f"{full['permutation band, low']:.2f} to {full['permutation band, high']:.2f}",
                     "most frequent": full["most frequent class (share)"], "cues": full["cues alone (share)"],
-                    "untrained": _at_best(one, UNTRAINED), "gain (bits)": full["gain (bits)"],
+                    "untrained": _at_best(one, UNTRAINED), f"{of}gain (bits)": full["gain (bits)"],
                     "adjusted p": full["adjusted p"]}
             if TUNED in one.disjoint:
                 row["tuned"] = float(one.disjoint[TUNED].hits[number].mean())
         if one.asked.shared is not None:
-            row |= {"accuracy, types seen": full["accuracy, types seen (share)"],
-                    "control": full["control accuracy (share)"], "selectivity": full["selectivity (share)"],
+            row |= {f"{of}accuracy, types seen": full["accuracy, types seen (share)"],
+                    "control": full["control accuracy (share)"], f"{of}selectivity": full["selectivity (share)"],
                     "its 95 % interval": full["selectivity, 95 % interval"]}
         rows.append(row)
     keys = dict.fromkeys(key for row in rows for key in row)
@@ -145,22 +149,10 @@ def summary(found: Sequence[Found]) -> dict[str, float]:
                 values[f"{name}_tuned_accuracy_share"] = float(one.disjoint[TUNED].hits[number].mean())
         if one.asked.shared is not None:
             told = one.shared[BASE]
-            values[f"{name}_selectivity_share"] = float(told.hits[number].mean() - told.control[number].mean())
+            values[f"{name}_selectivity_share"] = float(_selectivity(one, told, number).value)
+            if one.wide is not None:
+                values[f"{name}_too_large_selectivity_share"] = float(_selectivity(one, one.wide, number).value)
     return values
-
-
-def sections(found: Sequence[Found], asked: Sequence[Asked]) -> list[tuple[str, str]]:
-    """Returns what the report says beside its main table."""
-    told = ("task", "question", "classes", "a type is", "a context is", "label follows from",
-            "types never seen: tested rows", "types never seen: tested groups", "types seen: tested rows")
-    kept = [{name: row[name] for name in told} for row in tasks(asked)]
-    words = ("The main table shows each task where cross-validation within training gained most. `accuracy, types never "
-             "seen` is to be held against `permuted labels` (the middle 95 % of accuracies when labels change places "
-             "between groups), `most frequent`, `cues` (position, form of words and token alone, where the label follows "
-             "from them) and `untrained` (the same network with first weights, at its own best place). `accuracy, types "
-             "seen` is to be held against `control`, fixed random labels of the same types: their difference is the "
-             "selectivity (Hewitt and Liang, 2019).")
-    return [("How to read it", words), ("Tasks", table(kept))]
 
 
 def _at_best(one: Found, model: str) -> float | None:

@@ -23,7 +23,8 @@ def check(config: Any) -> None:
     """Finds every fault that can be seen before a model is loaded.
 
     Raises:
-        OptionError: A task or site is unknown or named twice, there are more than 9, or columns are named without a file.
+        OptionError: A task or site is unknown or named twice, there are more than 9, columns are named without a file, or
+            a wide probe is asked of texts that have no control task.
     """
     check_sites(config.sites)
     for name in config.tasks:
@@ -39,6 +40,10 @@ def check(config: Any) -> None:
     if config.file is None and named:
         raise OptionError(f"{named[0]}={getattr(config, named[0])} is given without a file that has it; type file=… beside "
                           f"it, or leave {named[0]} out")
+    if config.hidden is not None and config.file is not None and config.type_column is config.word_column is None:
+        raise OptionError(f"hidden={config.hidden} with file={config.file}: a wide probe is compared on control tasks, "
+                          "fixed random labels of types, and here each text is a type of its own; give type_column=<column "
+                          "that says which rows speak of the same thing>, or leave hidden out")
 
 
 def check_model(config: Any, base: Base) -> tuple[int, ...]:

@@ -14,13 +14,15 @@ from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Fou
 from lab.studies.rules import exceeds, undecided
 from lab.tracking.hypotheses import Hypothesis, Verdict
 
-UNIT, ABOVE = "share", "of accuracy above the bar"
+BAND, CUES = "permuted labels", "cues alone"
+OVER_EMBEDDING, OVER_UNTRAINED, CHANGE = ("of accuracy, layer − embedding", "of accuracy, trained − untrained",
+                                          "of accuracy, tuned − base")
 KEPT, STAYED = -0.02, -0.05
 DETAILED, IN_TABLE = 7, "see the table of places"  # the note has no room for the details of more tasks
-BY_CHANCE = "0: no better than the bar"
-NO_MORE = "0: no more than in the embedding"
-AS_BEFORE = "0: as in the base"
-AS_WIRED = "0: as in the untrained network"
+BY_CHANCE = f"0, no better than {BAND} or {CUES}"
+NO_MORE = "0, no more than in the embedding"
+AS_BEFORE = "0, as in the base"
+AS_WIRED = "0, as in the untrained network"
 MIDDLE, KEEPS, DIRECTIONS, TRAINING = ("attribute_more_readable_in_middle_layers", "training_keeps_what_is_readable",
                                        "directions_stay", "training_makes_readable")
 _CHOSEN = "the chosen place"
@@ -38,7 +40,8 @@ def hypotheses(asked: Sequence[Asked], *, tuned: bool, untrained: bool) -> list[
     apart = [one for one in asked if one.disjoint is not None]
     stated = [Hypothesis(
         readable(one.task.name), f"{one.task.name} is linearly readable in a layer before the last one.",
-        f"accuracy at {_CHOSEN} − bar (band's upper end or cues): {_DECIDES}", BY_CHANCE) for one in apart]
+        f"accuracy at {_CHOSEN} − the higher of cues and the permutation band's upper end: {_DECIDES}", BY_CHANCE)
+        for one in apart]
     if _at_name(apart):
         stated.append(Hypothesis(
             MIDDLE, "An attribute is more readable at the name's last token in middle layers than in the embedding.",
@@ -81,7 +84,8 @@ def _readable(found: Found) -> Verdict:
     part, told, null = _part(found), found.disjoint[BASE], found.nulls[BASE]
     at, best = found.best(BASE, found.early()), found.best(BASE, np.arange(len(found.places)))
     cues = found.cues.get("disjoint")
-    if cues is not None and cues.hits.mean() > null.high[at]:
+    above = CUES if cues is not None and cues.hits.mean() > null.high[at] else BAND
+    if cues is not None and above == CUES:
         estimate = _over([(told.hits[at] - cues.hits[0], part)])
     else:
         estimate = _above(told.hits[at], null.high[at], part)
@@ -89,7 +93,8 @@ def _readable(found: Found) -> Verdict:
     detail = (f"{found.places[at]}: accuracy {told.hits[at].mean():.2f}, band to {null.high[at]:.2f}, {of_cues}p "
               f"{null.p[at]:.3g}, for {len(found.places)} places {null.adjusted_p[at]:.3g}; chosen among all layers "
               f"{found.places[best]}: accuracy {told.hits[best].mean():.2f}")
-    return exceeds(readable(found.name), estimate, threshold=0, unit=ABOVE, null=BY_CHANCE, detail=detail)
+    return exceeds(readable(found.name), estimate, threshold=0, unit=f"of accuracy above {above}",
+                   null=f"0, no better than {above}", detail=detail)
 
 
 def _at_name(asked: Sequence[Asked]) -> str | None:
@@ -102,9 +107,10 @@ def _middle(name: str | None, found: Sequence[Found]) -> Verdict:
     layers = sorted({place.layer for place in one.places if place.site != EMBEDDING})
     middle = [number for number, place in enumerate(one.places) if place.layer in layers[1:-1]]
     if not middle:
-        return undecided(MIDDLE, unit=UNIT, null=NO_MORE, detail=f"layers {layers} have no middle; probe three or more")
+        return undecided(MIDDLE, unit=OVER_EMBEDDING, null=NO_MORE,
+                         detail=f"layers {layers} have no middle; probe three or more")
     at, hits = one.best(BASE, middle), one.disjoint[BASE].hits
-    return exceeds(MIDDLE, _over([(hits[at] - hits[0], _part(one))]), threshold=0, unit=UNIT, null=NO_MORE,
+    return exceeds(MIDDLE, _over([(hits[at] - hits[0], _part(one))]), threshold=0, unit=OVER_EMBEDDING, null=NO_MORE,
                    detail=f"{name} in {one.places[at]}: {hits[at].mean():.2f}, in the embedding {hits[0].mean():.2f}")
 
 
@@ -115,7 +121,7 @@ def _training(found: Sequence[Found]) -> Verdict:
         own, wired = (one.disjoint[model].hits[one.best(model, every)] for model in (BASE, UNTRAINED))
         rows.append((own - wired, _part(one)))
         words.append(f"{one.name} {own.mean():.2f} − {wired.mean():.2f}")
-    return exceeds(TRAINING, _over(rows), threshold=0, unit=UNIT, null=AS_WIRED, detail=", ".join(words))
+    return exceeds(TRAINING, _over(rows), threshold=0, unit=OVER_UNTRAINED, null=AS_WIRED, detail=", ".join(words))
 
 
 def _keeps(found: Sequence[Found]) -> Verdict:
@@ -124,7 +130,7 @@ def _keeps(found: Sequence[Found]) -> Verdict:
         # each where its own training rows say it reads best: what moved to another layer is not lost
         tuned, base = (one.disjoint[model].hits[one.best(model, np.arange(len(one.places)))] for model in (TUNED, BASE))
         rows.append((tuned - base, _part(one)))
-    return exceeds(KEEPS, _over(rows), threshold=KEPT, unit=UNIT, null=AS_BEFORE, detail=_by_task(found, rows))
+    return exceeds(KEEPS, _over(rows), threshold=KEPT, unit=CHANGE, null=AS_BEFORE, detail=_by_task(found, rows))
 
 
 def _directions(found: Sequence[Found]) -> Verdict:
@@ -133,7 +139,7 @@ def _directions(found: Sequence[Found]) -> Verdict:
         assert one.moved is not None
         at = one.best(BASE, np.arange(len(one.places)))
         rows.append((one.moved[at] - one.disjoint[BASE].hits[at], _part(one)))
-    return exceeds(DIRECTIONS, _over(rows), threshold=STAYED, unit=UNIT, null=AS_BEFORE, detail=_by_task(found, rows))
+    return exceeds(DIRECTIONS, _over(rows), threshold=STAYED, unit=CHANGE, null=AS_BEFORE, detail=_by_task(found, rows))
 
 
 def _by_task(found: Sequence[Found], rows: Sequence[tuple[np.ndarray, Part]]) -> str:

@@ -2,7 +2,9 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ from lab.models.rows import BASE as BASE_ROWS
 from lab.probing.decomposition import decompose
 from lab.probing.linear_measure import Readout, disjoint_part
 from lab.probing.linear_null import null
-from lab.studies import finetune, linear_probe, linear_probe_features, linear_probe_verdicts
+from lab.studies import finetune, linear_probe, linear_probe_features, linear_probe_next, linear_probe_verdicts
 from lab.studies.linear_probe_features import Place, places
 from lab.studies.linear_probe_measured import BASE, TUNED, UNTRAINED, Asked, Found, ask
 from lab.tracking.lookup import find
@@ -34,8 +36,15 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def not_drawn(monkeypatch):
-    """Figures are made but not drawn, which takes most of the time; the figures' own tests draw."""
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: path.write_bytes(b""))
+    """Figures are made but not drawn, which takes most of the time; the figures' own tests draw. Gives their titles."""
+    titles = []
+
+    def kept(figure, path, **options):
+        titles.append(figure.get_suptitle())
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return titles
 
 
 def at(rows: list[dict], **wanted) -> dict:
@@ -111,6 +120,8 @@ def test_a_tuned_model_is_read_on_the_bases_rows(store, not_drawn):
     run_id = linear_probe.run(linear_probe.Config(**{**SMALL, "layers": (1, 3)}, run_id=trained))
     tags = find(run_id).data.tags
     assert {"verdict.training_keeps_what_is_readable", "verdict.directions_stay"} <= set(tags)
+    assert any(title.startswith("Selectivity of the base:") for title in not_drawn)
+    assert "| base: accuracy, types never seen |" in report(run_id) and "| base: selectivity |" in report(run_id)
     assert tags["lab.source_run_id"] == trained
     changes = lab.table(run_id, "changes")
     own = lab.arrays(run_id, "accuracy/carry_last")
@@ -144,10 +155,39 @@ def test_a_labelled_file_is_a_task_and_a_large_probe_is_held_beside_the_linear_o
     kept = lab.table(run_id, "places")
     assert {row["task"] for row in kept} == {"names.csv"} and len(kept) == 5
     assert all("selectivity of the too large probe (share)" in row and row["cues alone (share)"] is not None for row in kept)
+    text = report(run_id)
+    assert "### The linear and the too large probe" in text and "| hidden layer of 16 |" in text
+    assert "their difference is the selectivity" in text
+    assert f"file={file} -P word_column=word -P type_column=kind" in text.rpartition("### Next")[2]
+
+
+def report(run_id: str) -> str:
+    return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="report.md")).read_text()
+
+
+def test_a_report_explains_no_score_that_it_lacks(store, tmp_path, not_drawn):
+    rows = [(f"We met {name} there, {number} of us.", "warm" if i % 2 else "cold", name, name)
+            for i, name in enumerate(NAMES) for number in range(7)]
+    file = write(tmp_path / "names.csv", rows)
+    text = report(linear_probe.run(linear_probe.Config(**{**SMALL, "tasks": ("auto",), "layers": (1,)}, file=file)))
+    assert "`accuracy, types never seen` is to be held against" in text and "`cues`" in text
+    assert not any(word in text for word in ("types seen`", "`control`", "electivity", "`untrained`", "untrained network"))
+    assert f"file={file}" in text and "hidden=" not in text and "-P sites=delta_attn,delta_ffn" in text
+
+
+@pytest.mark.parametrize("given, words", [
+    ({}, "-e linear_probe -P hidden=64 -P tasks=carry --env"),
+    ({"tasks": ("order", "carry"), "seed": 2}, "-e linear_probe -P tasks=order -P seed=2 -P hidden=64 --env"),
+    ({"tasks": ("carry",), "hidden": 64}, "-P tasks=carry -P hidden=64 -P sites=delta_attn,delta_ffn"),
+    ({"hidden": 64, "sites": ("delta_attn", "delta_ffn")}, "-P seed=1 "),
+    ({"file": "a.csv", "label_column": "y"}, "-P file=a.csv -P label_column=y -P sites=delta_attn,delta_ffn --env"),
+    ({"file": "a.csv", "type_column": "t"}, "-P file=a.csv -P type_column=t -P hidden=64")])
+def test_the_next_command_is_a_new_one_about_the_same_texts(store, given, words):
+    assert words in linear_probe_next.commands(linear_probe.Config(**given))[0]
 
 
 @pytest.mark.parametrize("changes, error, words", [
-    ({"tasks": ("cary",)}, OptionError, "task cary is unknown; near are carry"),
+    ({"tasks": ("cary",)}, OptionError, "task cary is unknown, did you mean carry"),
     ({"tasks": ("carry", "carry@last")}, OptionError, "a task is named twice"),
     ({"tasks": ("auto", *(f"attribute:{kind}@{place}" for kind in KINDS[2:] for place in PLACES))}, OptionError,
      "15 tasks; allowed are 9 in one run"),
@@ -155,6 +195,7 @@ def test_a_labelled_file_is_a_task_and_a_large_probe_is_held_beside_the_linear_o
     ({"layers": (6,)}, OptionError, "there is no layer 6; this model has layers 0 to 5"),
     ({"count": 50}, OptionError, "count=50"),
     ({"word_column": "word"}, OptionError, "word_column=word is given without a file"),
+    ({"file": "/nowhere/x.csv", "hidden": 8}, OptionError, "hidden=8 with file=/nowhere/x.csv: .*give type_column=<column"),
     ({"file": "/nowhere/x.csv"}, DataError, "/nowhere/x.csv: there is no such file")])
 def test_bad_input_is_an_error_before_anything_is_measured(store, monkeypatch, changes, error, words):
     def compute(*args, **kwargs):
@@ -168,7 +209,10 @@ def test_bad_input_is_an_error_before_anything_is_measured(store, monkeypatch, c
 @pytest.mark.parametrize("rows, words", [
     ([("a b", "x", "a", "1")] * 30, "a probe needs two classes"),
     ([(f"a b {i}", f"{i}", "a", "1") for i in range(30)], "has another label in each of the 30 rows"),
-    ([(f"a b {i}", f"{i % 2}", "a", f"{i}") for i in range(12)], "needed are two classes, 20 test rows")])
+    ([(f"a b {i}", f"{i % 2}", "a", f"{i}") for i in range(12)],
+     "/f.csv: a split of its 12 rows .*20 test rows.*: about 67 rows, and there are only 12; give more rows$"),
+    ([(f"a b {i}", f"{i % 2}", "a", f"{i}") for i in range(54)],
+     "a split of its 54 rows leaves 16 test rows.*about 68 rows")])
 def test_a_file_that_no_probe_can_be_fitted_to_is_refused(store, tmp_path, monkeypatch, rows, words):
     monkeypatch.setattr("lab.studies.linear_probe_look.features", lambda *args: 1 / 0)
     with pytest.raises(DataError, match=words):
@@ -177,7 +221,7 @@ def test_a_file_that_no_probe_can_be_fitted_to_is_refused(store, tmp_path, monke
 
 def test_a_file_without_the_column_is_refused(store, tmp_path):
     file = write(tmp_path / "f.csv", [("a b", "x", "a", "1")] * 30)
-    with pytest.raises(DataError, match="has no column 'lable'.*'label' is near"):
+    with pytest.raises(DataError, match="has no column 'lable'.*did you mean 'label'"):
         linear_probe.run(linear_probe.Config(**{**SMALL, "tasks": ("auto",)}, file=file, label_column="lable"))
 
 
@@ -250,7 +294,7 @@ def test_what_only_the_last_layer_reads_is_said_beside_what_the_layers_before_it
     verdict, = linear_probe_verdicts.verdicts([one], stated)
     assert verdict.name == "readable_before_last_layer_order_last" and verdict.outcome != "supported"
     assert verdict.detail.endswith("chosen among all layers post_ffn of layer 3: accuracy 1.00")
-    assert "before the last one" in stated[0].statement and verdict.unit == "of accuracy above the bar"
+    assert "before the last one" in stated[0].statement and verdict.unit == "of accuracy above permuted labels"
 
 
 def test_a_difference_that_is_the_same_in_every_group_leaves_a_doubt():

@@ -43,3 +43,9 @@ def test_tasks_in_which_nothing_differs_leave_the_mean_of_their_doubts():
 def test_selectivity_of_a_probe_that_knows_all_and_learns_nothing_by_heart_is_no_certainty():
     found = intervals.selectivity(np.ones((1, 60)), np.zeros((1, 3, 60)), GROUPS)
     assert found.high[0] == pytest.approx(1) and found.low[0] == pytest.approx(1 - 2 * (1 - EXACT.low))
+
+
+def test_what_rounding_leaves_of_zero_is_zero():
+    scores = np.array([0.1, 0.2, -0.3])  # whose sum is not quite 0
+    assert scores.sum() != 0
+    assert intervals.differences(scores, np.arange(3)).value == 0
