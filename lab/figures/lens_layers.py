@@ -105,7 +105,7 @@ def lens_error(bits: Mapping[str, Any], bias: Mapping[str, Any], *, intervals: M
              ylabel="KL divergence from the model's output\n(bits per token)")
     left.set_title("how far a lens is from the model's output", loc="left")
     by_layer(bias, right, xlabel=AFTER, zero="", keys=False, looks=looks,
-             ylabel="KL divergence of the mean distributions (bits)")
+             ylabel="KL divergence of the mean\ndistributions (bits)")
     right.set_title("marginal bias: the part a constant would repair", loc="left")
     _head(figure, title)
     figure_legend(figure, left)
