@@ -21,7 +21,7 @@ class Map:
         values: (L, modules), nan where a layer has no such module.
         title: What it shows, and what chance would give.
         label: Of the colour bar, with the unit.
-        written: Format of the numbers in the cells.
+        written: Format of the numbers in the cells; None for as many decimals as the colours tell apart.
         cmap: `SEQUENTIAL`, or `DIVERGING` for values with a sign.
         norm: What the colours span, where maps share it.
     """
@@ -29,7 +29,7 @@ class Map:
     values: Any = field(repr=False)
     title: str
     label: str
-    written: str = "{:.2g}"
+    written: str | None = None
     cmap: str = SEQUENTIAL
     norm: Any = None
 

@@ -19,10 +19,11 @@ ROOTS = "\n(colour follows its square root)"
 _MOST_WRITTEN = 80
 _MOST_ROWS = 16
 _MOST_CHARACTERS = 28
+_MOST_DECIMALS = 4
 
 
 def heat_map(values: Any, rows: Sequence[str], columns: Sequence[str], ax: Axes | None = None, *, label: str,
-             xlabel: str = "", ylabel: str = "", written: str = "{:.3g}", missing: str = "–", cmap: str = SEQUENTIAL,
+             xlabel: str = "", ylabel: str = "", written: str | None = "{:.3g}", missing: str = "–", cmap: str = SEQUENTIAL,
              norm: Normalize | None = None, marks: Any = None) -> Axes:
     """Values as colours; cells without a finite value say `missing`, and are white (grey on a diverging scale).
 
@@ -31,7 +32,8 @@ def heat_map(values: Any, rows: Sequence[str], columns: Sequence[str], ax: Axes 
         rows: Names, top to bottom; thinned out where there are many.
         columns: Names, left to right; numbers are thinned out, words are slanted.
         label: Of the colour bar, with the unit.
-        written: Format of the numbers in the cells; they are left out of maps with many cells.
+        written: Format of the numbers in the cells, None for as many decimals as the colours tell apart; numbers are left
+            out of maps with many cells.
         missing: Text of a cell that is nan, such as `diverged`.
         cmap: `SEQUENTIAL`, or `DIVERGING` for values with a sign.
         norm: What the colours span, where several maps share it; else `span` or `symmetric` of the values.
@@ -40,6 +42,8 @@ def heat_map(values: Any, rows: Sequence[str], columns: Sequence[str], ax: Axes 
     ax = own_axes(ax)
     values = as_floats(values)
     norm = norm or (symmetric(values) if cmap == DIVERGING else span(values))
+    if written is None:
+        written = decimals_of(norm, signed=cmap == DIVERGING)
     image = ax.imshow(np.ma.masked_invalid(values), aspect="auto", cmap=cmap, norm=norm)
     ax.grid(False)
     if cmap == DIVERGING:  # its middle is white already
@@ -49,7 +53,7 @@ def heat_map(values: Any, rows: Sequence[str], columns: Sequence[str], ax: Axes 
     with_numbers = values.size <= _MOST_WRITTEN
     if with_numbers:
         for (row, column), value in np.ndenumerate(values):
-            text = written.format(value) if np.isfinite(value) else missing
+            text = _without_minus_zero(written.format(value)) if np.isfinite(value) else missing
             ax.text(column, row, text, ha="center", va="center", fontsize=8,
                     color=_readable_on(cmap, norm(value)) if np.isfinite(value) else "black")
     if marks is not None:
@@ -87,6 +91,19 @@ def symmetric(*values: Any) -> Normalize:
     """The colour scale as far below zero as above it that holds all finite values of some arrays."""
     most = float(np.abs(_finite(values)).max(initial=0.0)) or 1.0
     return Normalize(-most, most)
+
+
+def decimals_of(norm: Normalize, *, signed: bool = False) -> str:
+    """The format of numbers in the cells of a map, whose last decimal is at most a fiftieth of what the colours span."""
+    assert norm.vmin is not None and norm.vmax is not None
+    digits = max(0, int(np.ceil(-np.log10((norm.vmax - norm.vmin) / 50) - 1e-9)))
+    if digits > _MOST_DECIMALS:
+        return "{:+.2g}" if signed else "{:.2g}"
+    return f"{{:+z.{digits}f}}" if signed else f"{{:z.{digits}f}}"
+
+
+def _without_minus_zero(text: str) -> str:
+    return text.lstrip("-") if text.startswith("-") and not text.strip("-0.") else text
 
 
 def _finite(values: Sequence[Any]) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import Normalize
 
 from lab.figures.geometry_ablation import losses
 from lab.figures.geometry_intruders import intruder_curves
 from lab.figures.geometry_maps import Map, maps, middle
 from lab.figures.geometry_overlap import overlap_curves, overlap_maps
 from lab.figures.geometry_ranks import by_rank
-from lab.figures.heat import DIVERGING
+from lab.figures.heat import DIVERGING, heat_map
 
 ROLES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -58,12 +59,15 @@ def test_ranks_show_every_training_the_mean_and_the_null():
     assert first.get_ylim()[0] == 0
 
 
-def test_overlap_maps_share_a_scale_from_zero_to_one_and_say_what_chance_gives():
+def test_overlap_maps_share_a_scale_from_zero_to_the_largest_and_mark_what_chance_gives():
     values = {"A": np.full((2, 3), 0.4), "B": np.full((2, 3), 0.6)}
-    figure = drawn(overlap_maps(values, {"A": 0.01, "B": 0.02}, {"A": "in A", "B": "in B"}, one="r=2", other="r=3"))
+    chance = {"A": np.array([[0.01] * 3, [0.03] * 3]), "B": np.full((2, 3), 0.02)}
+    figure = drawn(overlap_maps(values, chance, {"A": "in A", "B": "in B"}, one="r=2", other="r=3"))
     panels = [ax for ax in figure.axes if ax.get_title(loc="left")]
     assert panels[0].get_title(loc="left") == "in A\nφ(1, 1) = 0.400, by chance 0.010"
-    assert all(ax.images[0].norm.vmin == 0 and ax.images[0].norm.vmax == 1 for ax in panels)
+    assert all(ax.images[0].norm.vmin == 0 and ax.images[0].norm.vmax == 0.6 for ax in panels)
+    marks = {line.get_ydata()[0] for line in panels[0].images[0].colorbar.ax.lines}
+    assert marks == {0.01, 0.03}
     assert panels[0].get_ylabel() == "first i of r=2" and panels[0].get_xlabel() == "first j of r=3"
 
 
@@ -92,3 +96,18 @@ def test_losses_stand_beside_those_of_the_shrunk_update_the_whole_one_and_the_ba
     assert {line.get_xdata()[0] for line in left.lines if line.get_label() in ("whole adapter", "base")} == {1.5, 4.5}
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "whole adapter", "base", "ablated", "shrunk to the same norm"]
+
+
+@pytest.mark.parametrize("most, written", [
+    (0.03, ["-0.026", "+0.000", "+0.003"]), (20.0, ["+0.0", "+0.0", "+0.0"]), (0.4, ["-0.03", "+0.00", "+0.00"]),
+    (1e-5, ["-0.026", "-0.0001", "+0.003"])])
+def test_numbers_have_as_many_decimals_as_the_colours_tell_apart(most, written):
+    values = np.array([[-0.026, -0.0001, 0.003]])
+    ax = heat_map(values, ["a"], ["b", "c", "d"], label="x", cmap=DIVERGING, written=None,
+                  norm=Normalize(-most, most))
+    assert [text.get_text() for text in ax.texts] == written
+
+
+def test_no_number_of_a_map_is_minus_zero():
+    ax = heat_map([[-0.001, -0.4]], ["a"], ["b", "c"], label="x", written="{:.2f}")
+    assert [text.get_text() for text in ax.texts] == ["0.00", "-0.40"]
