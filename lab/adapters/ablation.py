@@ -1,5 +1,6 @@
 """Adapters with something taken away: what can be asked for, and what is then left of a module's update."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,9 +41,18 @@ class Ablation:
     modules: tuple[str, ...] = ()
 
     @property
+    def words(self) -> str:
+        """What the adapter is then: `without layers 0+1`, `only direction 1`, `intruders times 0.7`."""
+        of = "direction 1" if self.count == 1 else f"directions 1 to {self.count}"
+        named = "+".join(map(str, self.layers or self.modules))
+        return {"scale": f"whole times {self.factor:g}", "intruders": f"intruders times {self.factor:g}",
+                "drop": f"without {of}", "keep": f"only {of}",
+                "layers": f"without layer{'s' * (len(self.layers) > 1)} {named}", "modules": f"without {named}"}[self.kind]
+
+    @property
     def name(self) -> str:
-        """As verdicts and files are called: `intruders-0_7`."""
-        return self.text.replace(":", "-").replace(".", "_").replace("+", "_")
+        """As verdicts are called: `without_layers_0_1`."""
+        return re.sub(r"\W+", "_", self.words)
 
 
 def parse(text: str) -> Ablation:

@@ -38,7 +38,7 @@ class Config:
 
 def tour(run_id: str) -> Config:
     """Returns what the tour asks."""
-    return Config(run_id=(run_id,), draws=19, ablate=("drop:1", "intruders:0.5"), rows=128)
+    return Config(run_id=(run_id,), draws=19, ablate=("drop:1", "keep:1"), rows=128)
 
 
 def run(config: Config) -> str:

@@ -1,6 +1,6 @@
 """Adapters from run ids to their shape: from loaded model to report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def study_adapters(run: Run, config: Any, trained: Sequence[Trained], asked: Seq
     shared = [overlaps(opened.model, pair, draws=config.draws, seed=config.seed) for pair in pairs]
     rows = [geometry_report.summary_row(one, config.epsilon) for one in found]
     _record(run, config, found, shared, rows)
-    kept: list[str] = []
+    kept: dict[str, str] = {}  # run ids by what was taken away
     ablated = _ablate(run, config, opened, trained[0], asked, texts, kept) if asked else None
     evidence = Evidence(
         shapes=[shape(one, config.epsilon) for one in found], **_overlap(shared),
@@ -66,7 +66,7 @@ def study_adapters(run: Run, config: Any, trained: Sequence[Trained], asked: Seq
     close(run, verdicts(stated, evidence), Report(
         question=question, table=_table(rows, ablated), limits=geometry_report.limits(found, shared, ablated is not None),
         sections=_sections(config, found, rows, shared, ablated, kept), sources=[one.capsule.run_id for one in trained],
-        next=_next(trained, asked, kept), prediction=config.predict))
+        next=_next(trained, asked, kept, intruders=rows[0]["intruders per module"] > 0), prediction=config.predict))
 
 
 def shape(found: Measured, epsilon: float) -> Shape:
@@ -129,10 +129,10 @@ def _record(run: Run, config: Any, found: Sequence[Measured], shared: Sequence[O
 
 
 def _ablate(run: Run, config: Any, opened: Several, trained: Trained, asked: Sequence[Ablation], texts: dict[str, Any],
-            kept: list[str]) -> Ablated:
+            kept: dict[str, str]) -> Ablated:
     def each(one: Ablation, folder: Path, found: Ablated) -> None:
         if config.keep:
-            kept.append(geometry_kept.keep(config, trained, one, folder, found))
+            kept[one.text] = geometry_kept.keep(config, trained, one, folder, found)
 
     found = geometry_losses.measure(opened.model, opened.tokenizer, trained, asked, texts, k=config.k,
                                     threshold=config.epsilon, each=each)
@@ -151,7 +151,8 @@ def _differences(found: Ablated | None, asked: Sequence[Ablation]) -> dict[str, 
             if text in found.losses:
                 of = found.losses[text]
                 arms = (of.ablated[one.text], of.shrunk[one.text])[::sign]
-                losses[f"{one.name}_{name}"] = of.difference(*arms), size
+                nothing = found.nothing.get(one.text)
+                losses[f"{one.name}_{name}"] = (None, nothing) if nothing else (of.difference(*arms), size)
     return losses
 
 
@@ -160,7 +161,7 @@ def _table(rows: Sequence[dict[str, Any]], ablated: Ablated | None) -> list[dict
 
 
 def _sections(config: Any, found: Sequence[Measured], rows: Sequence[dict[str, Any]], shared: Sequence[Overlaps],
-              ablated: Ablated | None, kept: Sequence[str]) -> list[tuple[str, str]]:
+              ablated: Ablated | None, kept: Mapping[str, str]) -> list[tuple[str, str]]:
     words = [geometry_report.in_words(one, row, config.k, config.epsilon)
              for one, row in zip(found[:3], rows, strict=False)]
     diverged = [one.trained for one in found if one.trained.diverged is not None]
@@ -171,7 +172,8 @@ def _sections(config: Any, found: Sequence[Measured], rows: Sequence[dict[str, A
     if ablated:
         sections.append(("Shape", table(rows)))
         if kept:
-            sections.append(("Kept", "\n".join(f"- run `{run_id}`" for run_id in kept)))
+            sections.append(("Kept", "\n".join(
+                f"- `{run_id}`: {geometry_report.said(ablated, text)} (`{text}`)" for text, run_id in kept.items())))
     if shared:
         sections.append(("Overlap of subspaces, means over modules", table(geometry_report.overlap_rows(shared))))
     if len(found) == 1:
@@ -186,13 +188,17 @@ def _few(found: Sequence[Measured]) -> np.ndarray:
     return np.flatnonzero(np.isfinite(found[0].grid(lambda one: one.norm)).any(1))
 
 
-def _next(trained: Sequence[Trained], asked: Sequence[Ablation], kept: Sequence[str]) -> list[str]:
+def _next(trained: Sequence[Trained], asked: Sequence[Ablation], kept: Mapping[str, str], *, intruders: bool
+          ) -> list[str]:
+    """Commands; parts are suggested that the first adapter has."""
     first = trained[0].capsule.run_id
+    several = (trained[0].rank or 0) > 1  # of a single direction none can be dropped
+    parts = [*(("drop:1", "keep:1") if several else ("scale:0.5",)), *(("intruders:0.5",) if intruders else ())]
     commands = []
     if kept:
-        commands.append(next_command("ask", run_ids=(first, *kept)))
+        commands.append(next_command("ask", run_ids=(first, *kept.values())))
     elif not asked:
-        commands.append(next_command("adapter_geometry", run_id=first, ablate="drop:1,keep:1,intruders:0.5"))
+        commands.append(next_command("adapter_geometry", run_id=first, ablate=",".join(parts)))
     else:
         commands.append(next_command("adapter_geometry", run_id=first, ablate=asked[0].text, keep=True))
     return [*commands, next_command("attention_compare", run_id=first)]

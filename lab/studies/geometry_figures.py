@@ -45,11 +45,10 @@ def _shape(run: Run, found: Measured, folder: str, roles: np.ndarray) -> None:
     size = found.grid(lambda one: one.norm / one.weight_norm if one.weight_norm else np.nan)
     top = found.grid(lambda one: one.singular_values[0] / one.weight_top if one.weight_top else np.nan)
     titles = {"effective_rank": "effective rank", "stable_rank": "stable rank", "rank_90": "directions for 90 % of energy"}
-    shown = [Map(values[name], f"{title} (mean of {chance}: {middle(null[name]):.3g})", title, "{:.3g}")
+    shown = [Map(values[name], f"{title} (mean of {chance}: {middle(null[name]):.3g})", title)
              for name, title in titles.items()]
-    shown += [Map(100 * size, "size: ‖Δ‖ / ‖W‖, Frobenius", "% of the weight's norm", "{:.3g}",
-                  norm=span(100 * size, zero=True)),
-              Map(100 * top, "size of the strongest direction: ‖Δ‖₂ / ‖W‖₂", "% of the weight's", "{:.3g}",
+    shown += [Map(100 * size, "size: ‖Δ‖ / ‖W‖, Frobenius", "% of the weight's norm", norm=span(100 * size, zero=True)),
+              Map(100 * top, "size of the strongest direction: ‖Δ‖₂ / ‖W‖₂", "% of the weight's",
                   norm=span(100 * top, zero=True))]
     run.figure(f"{folder}shape", maps(shown, found.roles), {
         **values, **{f"null_{name}": each for name, each in null.items()}, "relative_frobenius": size,
@@ -62,11 +61,11 @@ def _intruders(run: Run, found: Measured, folder: str, roles: np.ndarray, k: int
     energy, null_energy = found.energy(at)[..., 0], found.null_energy(at)[..., 0]
     expected = null.mean(-1)
     both = span(own, expected, zero=True)
-    shown = [Map(own, f"intruders among the {k} strongest, ε = {epsilon:g}", "intruders", "{:.2g}", norm=both),
-             Map(expected, "in random directions, mean of draws", "intruders", "{:.2g}", norm=both),
-             Map(own - expected, "difference", "intruders more than random", "{:+z.1f}", DIVERGING),
-             Map(energy - null_energy.mean(-1), "energy they hold, minus random", f"share of the {k} strongest", "{:+z.2f}",
-                 DIVERGING)]
+    shown = [Map(own, f"intruders among the {k} strongest, ε = {epsilon:g}", "intruders", norm=both),
+             Map(expected, "in random directions, mean of draws", "intruders", norm=both),
+             Map(own - expected, "difference", "intruders more than random", cmap=DIVERGING),
+             Map(energy - null_energy.mean(-1), "energy they hold, minus random", f"share of the {k} strongest",
+                 cmap=DIVERGING)]
     run.figure(f"{folder}intruders", maps(shown, found.roles), {
         "intruders": own, "null_intruders": null, "energy": energy, "null_energy": null_energy, "modules": roles,
         "cosine": found.grid(lambda one: one.cosine), "top_values": found.grid(lambda one: one.top_values)})
@@ -79,11 +78,12 @@ def _along(run: Run, found: Measured, folder: str, roles: np.ndarray) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         beside, factor, random = (np.log2(each) for each in (along / expected, norm / along, norm / expected))
         share, by_chance = along**2 / leading**2, (null**2).mean(-1) / leading**2
-    shown = [Map(beside, "the weight along the update, beside random", "doublings of ‖PᵀWQ‖", "{:+z.1f}", DIVERGING),
-             Map(100 * share, f"beside the weight's strongest (random: {100 * middle(by_chance):.2g} %)",
-                 "% of their energy", "{:.2g}", norm=span(100 * share, zero=True)),
-             Map(factor, f"amplification ‖Δ‖ / ‖PᵀWQ‖ (random: {middle(random):+.1f})", "doublings", "{:+z.1f}",
-                 DIVERGING)]
+    shown = [Map(beside, "how strong the weight is along the update's directions,\nbeside random ones: ‖PᵀWQ‖",
+                 "doublings of the weight's strength", cmap=DIVERGING),
+             Map(100 * share, f"the same, beside the weight's strongest\n(random: {100 * middle(by_chance):.2g} %)",
+                 "% of their energy", norm=span(100 * share, zero=True)),
+             Map(factor, f"amplification: size of the update over the weight's\nthere, ‖Δ‖ / ‖PᵀWQ‖ "
+                 f"(random: {middle(random):+.2g})", "doublings", cmap=DIVERGING)]
     run.figure(f"{folder}along_weight", maps(shown, found.roles), {
         "along": along, "null_along": null, "leading": leading, "strength": norm, "modules": roles})
 
@@ -128,10 +128,11 @@ def draw_overlaps(run: Run, found: Sequence[Overlaps]) -> None:
     for kind in dict.fromkeys(one.pair.kind for one in found):
         alike = [one for one in found if one.pair.kind == kind]
         largest = max(alike, key=lambda one: (one.pair.one.rank or 0, one.pair.other.rank or 0))
-        pair, chance = largest.pair, {frame: float(_over_modules(each)[0, 0]) for frame, each in largest.expected.items()}
+        pair, expected = largest.pair, {frame: _over_modules(each) for frame, each in largest.expected.items()}
+        chance = {frame: float(each[0, 0]) for frame, each in expected.items()}
         of_modules = {frame: _over_modules(each) for frame, each in largest.values.items()}
         if max(each.size for each in of_modules.values()) > 1:
-            figure = overlap_maps(of_modules, chance, FRAMES, one=pair.one.label, other=pair.other.label)
+            figure = overlap_maps(of_modules, expected, FRAMES, one=pair.one.label, other=pair.other.label)
             run.figure(f"overlap_{kind}", figure, {
                 **largest.values, **{f"expected_{frame}": each for frame, each in largest.expected.items()},
                 "modules": np.array(largest.roles)})
@@ -141,8 +142,9 @@ def draw_overlaps(run: Run, found: Sequence[Overlaps]) -> None:
             run.figure(f"overlap_{kind}_by_depth", overlap_curves(lines, null, FRAMES, [one.pair.label for one in alike]), {
                 **lines, **{f"null_{frame}": each for frame, each in null.items()}})
         first = {frame: largest.values[frame][..., 0, 0] for frame in FRAMES}
-        shown = [Map(first[frame], f"{name} (by chance {chance[frame]:.3f})", f"φ(1, 1), {pair.label}", "{:.2f}",
-                     norm=span(np.array([0.0, 1.0]))) for frame, name in FRAMES.items()]
+        shared = span(*first.values(), *chance.values(), zero=True)
+        shown = [Map(first[frame], f"{name} (by chance {chance[frame]:.3f})", f"φ(1, 1), {pair.label}", norm=shared)
+             for frame, name in FRAMES.items()]
         run.figure(f"overlap_{kind}_by_module", maps(shown, largest.roles), {**first, "modules": np.array(largest.roles)})
 
 
@@ -162,7 +164,7 @@ def draw_ablations(run: Run, found: Ablated) -> None:
     arrays = {"ablated": of(lambda each, name: each.ablated[name]), "shrunk": of(lambda each, name: each.shrunk[name]),
               "whole": np.array([_ends(each.loss(each.whole)) for each in found.losses.values()]),
               "base": np.array([_ends(each.loss(each.base)) for each in found.losses.values()])}
-    labels = [f"{name}\n({found.norms[name]:.0%} of the norm)" for name in names]
+    labels = [f"{found.words[name]}\n({found.norms[name]:.0%} of the norm)" for name in names]
     run.figure("ablation", losses_figure(labels, texts, **arrays), {
         **arrays, "norms": np.array(list(found.norms.values())), "names": np.array(names), "texts": np.array(texts)})
 

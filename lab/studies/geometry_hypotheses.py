@@ -9,6 +9,7 @@ MINIMUM_LAYERS = 3  # layers are resampled whole; of fewer a bootstrap says noth
 AS_RANDOM_FACTORS = "0: as random factors of the same shapes"
 AS_GAUSSIAN = "0: as a Gaussian matrix of the same shape"
 AS_RANDOM = "0: as random directions of the same sizes"
+AS_WEIGHT = "0: as large as the weight there"
 NO_DEPTH = "0: depth makes no difference"
 NO_RANK = "0: rank makes no difference"
 AS_SHRUNK = "0: as shrunk"
@@ -68,8 +69,9 @@ def _of_modules(name: str, dense: bool) -> Hypothesis:
             AS_RANDOM),
         "exceeds_weight_along_it": (
             "Along its own directions the update is larger than the weight (LoRA's amplification factor above 1).",
-            f"log2(‖Δ‖ / ‖PᵀWQ‖), mean over modules: supported if {OVER_LAYERS} lies above 0, refuted if below",
-            "0: as large as the weight there"),
+            f"log2(‖Δ‖ / ‖PᵀWQ‖), mean over modules: supported if {OVER_LAYERS} lies above 0, refuted if below; whether "
+            "that is due to the directions is told by the factor in random ones, given beside it",
+            AS_WEIGHT),
         "deeper_layers_change_more": (
             "Deeper layers change more, relative to their weights.",
             "slope of log2(‖Δ‖ / ‖W‖) from the first layer to the last, each kind of module around its own mean: supported "
@@ -91,11 +93,13 @@ def _of_ranks(seeds: int) -> Hypothesis:
 
 def _of_loss(ablation: Ablation) -> Hypothesis:
     return Hypothesis(f"{ablation.name}_costs_more_than_shrinking",
-                      f"`{ablation.text}` costs more of what was learned than shrinking to its norm.",
+                      f"The adapter {ablation.words} (`{ablation.text}`) has lost more of what was learned than the whole "
+                      "one shrunk to its norm.",
                       f"held-out loss minus that of the shrunk update: {_BY_ROWS}", AS_SHRUNK)
 
 
 def _of_base(ablation: Ablation) -> Hypothesis:
     return Hypothesis(f"{ablation.name}_keeps_more_of_the_base",
-                      f"`{ablation.text}` keeps more of what the base was good at than shrinking to its norm.",
+                      f"The adapter {ablation.words} (`{ablation.text}`) leaves more of what the base was good at than the "
+                      "whole one shrunk to its norm.",
                       f"loss of the shrunk update on the base's text minus its own: {_BY_ROWS}", AS_SHRUNK)

@@ -41,7 +41,7 @@ def keep(config: Any, trained: Trained, one: Ablation, folder: Path, found: Abla
         run.summary({f"geometry/{name.replace(' ', '_').replace(chr(39), '')}_loss_nats": loss
                      for name, loss in losses.items()})
         close(run, [], Report(
-            question=f"The adapter of run {source} after `{one.text}`.", limits=LIMITS, sources=[source],
+            question=f"The adapter of run {source} {one.words} (`{one.text}`).", limits=LIMITS, sources=[source],
             table=[{"rows": name, "loss (nats/token)": loss} for name, loss in losses.items()],
             next=[next_command("ask", run_ids=run.id), next_command("adapter_geometry", run_id=run.id)]), quiet=True)
         return run.id

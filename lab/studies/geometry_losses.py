@@ -4,7 +4,7 @@ import contextlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,15 @@ class Ablated:
         losses: By what the rows are.
         norms: Norm of the ablated update as a share of the whole one's, by the text of the ablation.
         ranks: The largest rank that is left in a module, likewise.
+        words: What each adapter is, likewise; `lab.adapters.ablation.Ablation.words`.
+        nothing: Why an ablation changed nothing, by its text, of those that did not.
     """
 
     losses: dict[str, Losses]
     norms: dict[str, float]
     ranks: dict[str, int]
+    words: dict[str, str] = field(default_factory=dict)
+    nothing: dict[str, str] = field(default_factory=dict)
 
 
 def check(model: Any, trained: Trained, asked: Sequence[Ablation]) -> None:
@@ -106,7 +110,10 @@ def measure(model: Any, tokenizer: Any, trained: Trained, asked: Sequence[Ablati
     before = math.sqrt(sum(update.norm**2 for update in _updates(model, trained.name).values()))
     for one in asked:
         with tempfile.TemporaryDirectory(prefix="lab-") as folder:
-            updates = _without(model, trained.name, one, k=k, threshold=threshold)
+            updates, changed = _without(model, trained.name, one, k=k, threshold=threshold)
+            found.words[one.text] = one.words
+            if one.kind == "intruders" and not changed:
+                found.nothing[one.text] = f"no intruder at ε = {threshold:g}, nothing was changed"
             write(trained.capsule, updates, Path(folder))
             share = math.sqrt(sum(update.norm**2 for update in updates.values())) / before if before else 1.0
             found.norms[one.text], found.ranks[one.text] = share, max(len(update.values) for update in updates.values())
@@ -129,11 +136,14 @@ def _updates(model: Any, adapter: str) -> dict[str, Update]:
 
 
 @torch.no_grad()
-def _without(model: Any, adapter: str, one: Ablation, *, k: int, threshold: float) -> dict[str, Update]:
+def _without(model: Any, adapter: str, one: Ablation, *, k: int, threshold: float) -> tuple[dict[str, Update], int]:
+    """What is left of every module's update, and how many of them are another than before."""
     held = modules(model, adapter)
     at, roles = places(list(held))
-    return {name: ablations.ablated(one, at[name][0], roles[at[name][1]], update_of(layer, adapter), weight_of(layer), k=k,
+    whole = {name: update_of(layer, adapter) for name, layer in held.items()}
+    left = {name: ablations.ablated(one, at[name][0], roles[at[name][1]], whole[name], weight_of(layer), k=k,
                                     threshold=threshold) for name, layer in held.items()}
+    return left, sum(left[name] is not whole[name] for name in held)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 
 from lab.adapters.places import places
 from lab.studies.geometry_losses import Ablated
-from lab.studies.geometry_measured import Measured
+from lab.studies.geometry_measured import THRESHOLDS, Measured
 from lab.studies.geometry_pairs import FRAMES, Overlaps
 
 LIMITS = [
@@ -109,8 +109,8 @@ def ablation_rows(found: Ablated) -> list[dict[str, Any]]:
     """Returns one row for the base, the whole adapter, every ablation and its control."""
     rows: list[dict[str, Any]] = [{"adapter": "none (base)"}, {"adapter": "whole", "share of the norm": 1.0}]
     for name, share in found.norms.items():
-        rows += [{"adapter": name, "share of the norm": share, "largest rank": found.ranks[name]},
-                 {"adapter": f"shrunk like {name}", "share of the norm": share}]
+        rows += [{"adapter": said(found, name), "share of the norm": share, "largest rank": found.ranks[name]},
+                 {"adapter": f"whole, shrunk to the norm of: {found.words[name]}", "share of the norm": share}]
     for text, losses in found.losses.items():
         arms = [losses.base, losses.whole]
         arms += [arm[name] for name in found.norms for arm in (losses.ablated, losses.shrunk)]
@@ -119,6 +119,11 @@ def ablation_rows(found: Ablated) -> list[dict[str, Any]]:
             row[f"{text}: loss (nats/token)"] = estimate.value
             row[f"{text}: 95 % interval"] = f"{estimate.low:.4g} to {estimate.high:.4g}"
     return rows
+
+
+def said(found: Ablated, text: str) -> str:
+    """Returns what an ablated adapter is, and that it is the whole one where nothing was there to take away."""
+    return found.words[text] + (f" ({found.nothing[text]})" if text in found.nothing else "")
 
 
 def in_words(found: Measured, row: Mapping[str, Any], k: int, epsilon: float) -> str:
@@ -132,7 +137,20 @@ def in_words(found: Measured, row: Mapping[str, Any], k: int, epsilon: float) ->
         f"{row['amplification factor']:.3g} times as large as the weight along its own directions (in random ones "
         f"{row['of random directions']:.3g}). Of the {k} strongest directions of a tuned weight "
         f"{row['intruders per module']:.3g} are intruders at ε = {epsilon:g}; the same update in random directions makes "
-        f"{row['intruders of random directions']:.3g}.")
+        f"{row['intruders of random directions']:.3g}.{_further(found, epsilon)}")
+
+
+def _further(found: Measured, epsilon: float) -> str:
+    """Where intruders are more than in random directions above a threshold at which there are none."""
+    thresholds = np.array([epsilon, *THRESHOLDS[epsilon < THRESHOLDS]])
+    own, null = (np.nanmean(each, axis=(0, 1)) for each in (found.intruders(thresholds), found.null_intruders(thresholds)))
+    low, high = np.percentile(null, [2.5, 97.5], axis=0)
+    beyond = np.flatnonzero(own > high)
+    if own[0] > 0 or not len(beyond):
+        return ""
+    at = max(beyond, key=lambda index: own[index] - null[:, index].mean())
+    return (f" A higher threshold shows a difference: at ε = {thresholds[at]:g}: {own[at]:.3g} per module, of random "
+            f"directions {null[:, at].mean():.3g} (95 % of draws {low[at]:.3g} to {high[at]:.3g}).")
 
 
 def _mean(values: Any) -> float:

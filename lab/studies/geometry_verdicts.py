@@ -53,14 +53,15 @@ class Evidence:
         overlap: φ(1, 1) of pairs that differ in the seed, [pairs, L, M]; None where there is no pair.
         null_overlap: [pairs, L, M, N].
         by_seed: Effective rank [L, M] by seed and rank, of trainings that differ in nothing else.
-        losses: Interval of each difference of losses, by hypothesis, with a remark.
+        losses: Interval of each difference of losses, by hypothesis, with a remark; None with the reason where nothing
+            was taken away.
     """
 
     shapes: Sequence[Shape]
     overlap: np.ndarray | None = None
     null_overlap: np.ndarray | None = None
     by_seed: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
-    losses: Mapping[str, tuple[Estimate, str]] = field(default_factory=dict)
+    losses: Mapping[str, tuple[Estimate | None, str]] = field(default_factory=dict)
 
 
 def verdicts(stated: Sequence[Hypothesis], evidence: Evidence) -> list[Verdict]:
@@ -92,9 +93,24 @@ def _exceeds_weight(stated: Hypothesis, evidence: Evidence) -> Verdict:
     factors = [_log2(one.strength) - _log2(one.along) for one in evidence.shapes]
     null = [_log2(one.strength)[..., None] - _log2(one.null_along) for one in evidence.shapes]
     found = over_items(lambda rows: _mean([each[rows] for each in factors]), len(factors[0]))
-    return exceeds(stated.name, replace(found, covers=_layers(evidence)), threshold=0, null=stated.null,
+    own, random = 2 ** _mean(factors), 2 ** _mean(null)
+    return exceeds(stated.name, replace(found, covers=_layers(evidence)), threshold=0,
+                   null=f"{stated.null}; in random directions {_mean(null):+.3g}",
                    unit="doublings of the update over the weight",
-                   detail=f"amplification factor {2 ** _mean(factors):.3g}; in random directions {2 ** _mean(null):.3g}")
+                   detail=f"amplification factor {own:.3g}, in random directions {random:.3g}: {_amplified(own, random)}")
+
+
+def _amplified(own: float, random: float) -> str:
+    """What a factor means beside that of random directions, which differs by the weight's strength there alone."""
+    if own > 1 and random > 1:
+        chosen = "less so: the weight is stronger there" if random > own else "more so: the weight is weaker there"
+        return ("the update is larger than the weight in random directions too, which tells its size; along its own it is "
+                f"{chosen}, see `aligned_with_weight`")
+    if own > 1:
+        return "larger only along its own directions, where the weight is weaker than in random ones"
+    if random > 1:
+        return "smaller only along its own directions, where the weight is stronger than in random ones"
+    return "smaller than the weight in random directions too"
 
 
 def _deeper(stated: Hypothesis, evidence: Evidence) -> Verdict:
@@ -117,7 +133,8 @@ def _seeds_share(stated: Hypothesis, evidence: Evidence) -> Verdict:
     assert evidence.overlap is not None and evidence.null_overlap is not None
     own, null = list(evidence.overlap), list(evidence.null_overlap)
     return _beyond(stated, own, null, unit="φ(1, 1)",
-                   detail=f"φ {_mean(own):.3g}, of random directions {_mean(null):.3g}; {len(own)} pairs of seeds")
+                   detail=f"φ {_mean(own):.3g}, of random directions {_mean(null):.3g}; {len(own)} "
+                          f"pair{'s' * (len(own) > 1)} of seeds")
 
 
 def _grows_with_rank(stated: Hypothesis, evidence: Evidence) -> Verdict:
@@ -143,6 +160,8 @@ def _grows_with_rank(stated: Hypothesis, evidence: Evidence) -> Verdict:
 
 def _of_losses(stated: Hypothesis, evidence: Evidence) -> Verdict:
     found, detail = evidence.losses[stated.name]
+    if found is None:
+        return undecided(stated.name, unit="nats/token", null=stated.null, detail=detail)
     return exceeds(stated.name, found, threshold=0, unit="nats/token", null=stated.null, detail=detail)
 
 

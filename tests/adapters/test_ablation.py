@@ -27,7 +27,16 @@ def test_texts_mean_what_they_say():
     assert parse("layers:0+3") == Ablation("layers", "layers:0+3", layers=(0, 3))
     assert parse("modules:q_proj+up_proj").modules == ("q_proj", "up_proj")
     assert parse("scale:0.5").factor == 0.5 and parse("drop:2").count == 2
-    assert parse("intruders:0.7").name == "intruders-0_7"
+
+
+@pytest.mark.parametrize("text, words, name", [
+    ("intruders:0.7", "intruders times 0.7", "intruders_times_0_7"), ("scale:0.50", "whole times 0.5", "whole_times_0_5"),
+    ("layers:0+1", "without layers 0+1", "without_layers_0_1"), ("layers:3", "without layer 3", "without_layer_3"),
+    ("modules:q_proj+v_proj", "without q_proj+v_proj", "without_q_proj_v_proj"),
+    ("drop:1", "without direction 1", "without_direction_1"), ("keep:1", "only direction 1", "only_direction_1"),
+    ("keep:3", "only directions 1 to 3", "only_directions_1_to_3")])
+def test_words_say_what_is_left(text, words, name):
+    assert (parse(text).words, parse(text).name) == (words, name)
 
 
 def test_what_is_left_is_the_rest_of_the_dense_update():

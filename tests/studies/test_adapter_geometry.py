@@ -17,16 +17,18 @@ from lab.studies import (
     adapter_geometry,
     attention_trained,
     finetune,
+    geometry_adapters,
     geometry_measured,
+    geometry_report,
     geometry_whole,
     lora_rank,
 )
 from lab.studies.adapter_geometry import Config
 from lab.studies.geometry_hypotheses import hypotheses
-from lab.studies.geometry_losses import Losses
+from lab.studies.geometry_losses import Ablated, Losses
 from lab.studies.geometry_measured import Measured
 from lab.studies.geometry_pairs import Overlaps, choose
-from lab.studies.geometry_report import limits
+from lab.studies.geometry_report import ablation_rows, limits
 from lab.studies.geometry_texts import HELD_OUT
 from lab.studies.geometry_verdicts import Evidence, Shape, verdicts
 from lab.tracking.lookup import find
@@ -113,7 +115,7 @@ def test_a_study_keeps_its_figures_tables_and_verdicts(place, ablated, children)
     found = verdicts_of(place, ablated)
     assert set(found) == {
         "fewer_directions_than_chance", "more_intruders_than_random", "aligned_with_weight", "exceeds_weight_along_it",
-        "deeper_layers_change_more", *(f"{name}_{end}" for name in ("drop-1", "intruders-0_3")
+        "deeper_layers_change_more", *(f"{name}_{end}" for name in ("without_direction_1", "intruders_times_0_3")
                                        for end in ("costs_more_than_shrinking", "keeps_more_of_the_base"))}
     assert len(lab.table(ablated, "modules")) == 12
     assert find(ablated).data.tags["lab.source_run_id"] == children[3, 0]
@@ -123,11 +125,12 @@ def test_a_study_keeps_its_figures_tables_and_verdicts(place, ablated, children)
 def test_scaling_is_its_own_control_and_the_norms_are_kept(ablated, children):
     rows = {row["adapter"]: row for row in lab.table(ablated, "ablations")}
     column = f"{HELD_OUT}: loss (nats/token)"
-    assert rows["scale:0.5"][column] == pytest.approx(rows["shrunk like scale:0.5"][column], abs=1e-5)
-    assert rows["scale:0.5"]["share of the norm"] == pytest.approx(0.5)
+    shrunk = rows["whole, shrunk to the norm of: whole times 0.5"]
+    assert rows["whole times 0.5"][column] == pytest.approx(shrunk[column], abs=1e-5)
+    assert rows["whole times 0.5"]["share of the norm"] == pytest.approx(0.5)
     whole, left = (np.sqrt(sum(float(f(update)) for update in dense(children[3, 0]).values())) for f in (
         lambda update: update.norm() ** 2, lambda update: torch.linalg.svdvals(update)[1:].norm() ** 2))
-    assert rows["drop:1"]["share of the norm"] == pytest.approx(left / whole, rel=1e-5)
+    assert rows["without direction 1"]["share of the norm"] == pytest.approx(left / whole, rel=1e-5)
     assert rows["whole"][column] < rows["none (base)"][column]
 
 
@@ -152,7 +155,11 @@ def test_what_is_left_is_kept_as_a_run_that_opens_and_says_the_same(place, ablat
         facts = opened.capsule.manifest
         texts = _held_out(opened.tokenizer)
         loss = evaluate(opened.model, texts, step=0, pad_id=opened.tokenizer.pad_token_id).loss
-        assert loss == pytest.approx(rows[text][f"{HELD_OUT}: loss (nats/token)"], abs=1e-5)
+        words = parse(text).words
+        told = next(line for line in text_of(place, ablated, "report.md").splitlines() if f"- `{run_id}`: " in line)
+        assert words in told and f"`{text}`" in told
+        row = next(row for name, row in rows.items() if name.startswith(words))
+        assert loss == pytest.approx(row[f"{HELD_OUT}: loss (nats/token)"], abs=1e-5)
         assert facts["eval_loss"] == pytest.approx(loss, abs=1e-5)
         assert facts["ablated_from"] == {"run": children[3, 0], "which": "best", "ablation": text}
         assert find(run_id).data.tags["lab.source_run_id"] == children[3, 0]
@@ -387,7 +394,7 @@ def test_overlap_and_ranks_are_judged_over_seeds():
 def test_few_layers_are_asked_nothing_about_modules():
     assert hypotheses(layers=2, ranks=[8]) == []
     assert [each.name for each in hypotheses(layers=2, ranks=[8], ablations=[parse("drop:1")], held_out=True)] == [
-        "drop-1_costs_more_than_shrinking"]
+        "without_direction_1_costs_more_than_shrinking"]
     assert "fewer_directions_than_chance" not in {each.name for each in hypotheses(layers=6, ranks=[1])}
 
 
@@ -423,3 +430,50 @@ def test_a_kept_folder_has_its_sources_facts_and_its_own_settings(kept):
     assert source.manifest["training"] == "ablated" and source.manifest["eval_rows"] == 20
     assert source.manifest["lora"]["r"] == source.manifest["lora"]["alpha"]
     assert set(source.manifest["files"]) >= {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"}
+
+
+def test_an_amplification_that_random_directions_have_as_well_is_said_to_be_one_of_size():
+    stated = [each for each in hypotheses(layers=8, ranks=[8]) if each.name == "exceeds_weight_along_it"]
+    (large,) = verdicts(stated, Evidence([shape_of(np.random.default_rng(0), along=1.2)]))
+    assert large.outcome == "supported" and "larger than the weight in random directions too" in large.detail
+    assert "in random directions +0.996" in large.null
+    (stronger,) = verdicts(stated, Evidence([shape_of(np.random.default_rng(0), along=3.0)]))
+    assert stronger.outcome == "refuted" and "smaller only along its own directions" in stronger.detail
+
+
+def test_intruders_that_are_not_there_get_no_verdict_and_no_suggestion():
+    stated = hypotheses(layers=2, ranks=[8], ablations=[parse("intruders:0.5")], held_out=True)
+    reason = "no intruder at ε = 0.5, nothing was changed"
+    (found,) = verdicts(stated, Evidence([], losses={stated[0].name: (None, reason)}))
+    assert found.outcome == "undecided" and found.value is None and found.detail == reason
+    arms = [{"intruders:0.5": np.ones(20)}] * 2
+    losses = Losses(np.full(20, 4), np.zeros(20), np.zeros(20), *arms)
+    ablated = Ablated({HELD_OUT: losses}, {"intruders:0.5": 1.0}, {"intruders:0.5": 8},
+                      {"intruders:0.5": "intruders times 0.5"}, {"intruders:0.5": reason})
+    assert geometry_adapters._differences(ablated, [parse("intruders:0.5")]) == {stated[0].name: (None, reason)}
+    assert ablation_rows(ablated)[2]["adapter"] == f"intruders times 0.5 ({reason})"
+    for has in (True, False):
+        told = geometry_adapters._next([trained("a", 8, 0)], [], {}, intruders=has)[0]
+        assert ("intruders:0.5" in told) == has and "drop:1" in told
+
+
+def test_an_ablation_of_intruders_below_every_cosine_changes_nothing(place, children):
+    with undrawn():
+        run = adapter_geometry.run(Config(run_id=(children[2, 0],), ablate=("intruders:0.5",), epsilon=1e-6, **SMALL))
+    found = verdicts_of(place, run)["intruders_times_0_5_costs_more_than_shrinking"]
+    assert found["value"] is None and found["detail"] == "no intruder at ε = 1e-06, nothing was changed"
+
+
+def test_an_excess_of_intruders_above_the_threshold_is_said_in_words():
+    class Counts:
+        def __init__(self, own, null):
+            self.own, self.null = own, null
+
+        def intruders(self, thresholds):
+            return np.broadcast_to(self.own * (thresholds >= 0.8), (6, 2, len(thresholds)))
+
+        def null_intruders(self, thresholds):
+            return np.broadcast_to(self.null * (thresholds >= 0.8), (6, 2, 19, len(thresholds)))
+
+    assert "at ε = 0.8: 1.2 per module, of random directions 0.7" in geometry_report._further(Counts(1.2, 0.7), 0.5)
+    assert geometry_report._further(Counts(0.7, 0.7), 0.5) == "" == geometry_report._further(Counts(1.2, 0.7), 0.8)
