@@ -21,7 +21,7 @@ from lab.studies import registry
 ROOT = Path(__file__).parents[1]
 SMALL = {"facts": "24", "answers": "16", "steps": "4", "batch_size": "12", "eval_every": "2",
          "count": "1", "draws": "39", "sequences": "4", "choices": "2"}
-OWN = {"patching": {"draws": "1", "count": "2", "shown": "1"}, "adapter_geometry": {"draws": "19", "rows": "20"},
+OWN = {"patching": {"draws": "1", "count": "8", "shown": "1"}, "adapter_geometry": {"draws": "19", "rows": "20"},
        "linear_probe": {"count": "100", "permutations": "99", "controls": "2", "untrained": "false"},
        "probing": {"count": "2", "readable": "none", "untrained": "false", "shown": "1"}}
 
