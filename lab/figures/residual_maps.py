@@ -17,8 +17,7 @@ DIFFERENCE = "tuned − base"
 
 
 def model_maps(maps: Mapping[str, Any], rows: Sequence[str], columns: Sequence[str], *, label: str, title: str,
-               xlabel: str, ylabel: str, signed: bool, marks: Any = None, marked: str = "", written: str = "{:.2f}",
-               width: float = 4.6) -> Figure:
+               xlabel: str, ylabel: str, signed: bool, marks: Any = None, marked: str = "", width: float = 4.6) -> Figure:
     """A figure of one map a model on one scale; of two models, their difference beside them on its own scale about zero.
 
     Args:
@@ -32,7 +31,6 @@ def model_maps(maps: Mapping[str, Any], rows: Sequence[str], columns: Sequence[s
         signed: Whether values have a sign.
         marks: (rows, columns) true where the last map gets a dot.
         marked: What a dot means.
-        written: Format of the numbers in the cells of small maps.
         width: Of a panel, in inches.
     """
     values = {name: as_floats(each) for name, each in maps.items()}
@@ -48,10 +46,8 @@ def model_maps(maps: Mapping[str, Any], rows: Sequence[str], columns: Sequence[s
         apart = name == DIFFERENCE
         last = marks if ax is axes[0, -1] else None
         heat_map(each, rows, columns, ax, label=f"{label}:\n{DIFFERENCE}" if apart else label, xlabel=xlabel, ylabel=ylabel,
-                 cmap=DIVERGING if apart or signed else SEQUENTIAL, norm=_norm(each, shared, apart), written=written,
+                 cmap=DIVERGING if apart or signed else SEQUENTIAL, norm=_norm(each, shared, apart), written=None,
                  marks=last)
-        for text in ax.texts:  # rounding leaves a sign on nothing
-            text.set_text("0" if text.get_text().strip("-0.") == "" else text.get_text().replace("-", "−"))
         _thin(ax.set_xticks, columns)
         _thin(ax.set_yticks, rows)
         same = ": exactly 0 everywhere" if apart and not np.nan_to_num(each).any() else ""
