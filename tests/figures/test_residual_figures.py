@@ -120,3 +120,11 @@ EDGES = {
 @pytest.mark.parametrize("case", EDGES)
 def test_edges_are_drawn(case):
     drawn(EDGES[case]())
+
+
+def test_a_cell_with_a_colour_has_digits_that_say_why():
+    base = np.array([[0.2, -0.1], [0.05, 0.15]])
+    figure = model_maps({"base": base, "tuned": base + [[0.003, 0.0], [-0.002, 0.001]]}, ["0", "1"], ["0", "1"],
+                        label="nats", title="attribution", xlabel="head", ylabel="layer", signed=True)
+    change = [text.get_text() for text in figure.axes[2].texts if text.get_text()[-1:].isdigit()]
+    assert [round(float(text), 4) for text in change] == [0.003, 0.0, -0.002, 0.001] and "-0.0000" not in change

@@ -43,17 +43,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def place(empty_database, tmp_path_factory):
-    """The folder of a store that all tests here record in."""
-    folder = tmp_path_factory.mktemp("store")
-    shutil.copy(empty_database, folder / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def sweep(place):
     """A parent with children of ranks 2 and 3 and seeds 0 and 1."""
     with undrawn():

@@ -1,7 +1,6 @@
 """Comparisons of attention, whole and small, on the embedded model with adapters trained for a few steps."""
 
 import json
-import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -61,17 +60,6 @@ def undrawn(*drawn: str):
 def not_drawn():
     with undrawn():
         yield
-
-
-@pytest.fixture(scope="module")
-def place(empty_database, tmp_path_factory):
-    """The folder of a store that all tests here record in."""
-    folder = tmp_path_factory.mktemp("store")
-    shutil.copy(empty_database, folder / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        yield folder
 
 
 @pytest.fixture(scope="module")

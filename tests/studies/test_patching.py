@@ -1,6 +1,5 @@
 """Patching studies, whole and small, on the embedded model; and an edit that only patching finds."""
 
-import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -42,15 +41,11 @@ EDITED, DECOY = (3, LAST), (5, BEFORE)
 
 
 @pytest.fixture(scope="module")
-def place(empty_database, tmp_path_factory):
-    """The folder of a store that all tests here record in; figures are made and not drawn."""
-    folder = tmp_path_factory.mktemp("store")
-    shutil.copy(empty_database, folder / "mlflow.db")
+def place(place):
+    """The store's folder; figures are made and not drawn, which their own tests do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        patch.setattr(Figure, "savefig", lambda self, path, **options: path.write_bytes(b""))
-        yield folder
+        patch.setattr(Figure, "savefig", lambda figure, path, **options: path.write_bytes(b""))
+        yield place
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The residual stream of one model, of base and tuned, and of a whole tuned model, on the embedded model."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,16 +31,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def place(empty_database, tmp_path_factory):
-    """A store that all tests here record in; figures are made but not drawn, which their own tests do."""
-    folder = tmp_path_factory.mktemp("store")
-    shutil.copy(empty_database, folder / "mlflow.db")
+def place(place):
+    """The store's folder; figures are made and not drawn, which their own tests do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
-            patch.delenv(name, raising=False)
         patch.setattr(Figure, "savefig", lambda figure, path, **options: path.write_bytes(b""))
-        yield folder
+        yield place
 
 
 @pytest.fixture(scope="module")
