@@ -17,7 +17,7 @@ from tests import architectures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-NAMES = ("llama", "gpt2", "bloom", "gemma2", "lfm2")
+NAMES = ("llama", "gpt2", "bloom", "mistral", "lfm2")
 TEXTS = [Text("story/0", "story", "The tallest one is Alda, and Alda lives in the old town of Brin."),
          Text("story/1", "story", "Cora is taller than Dill. Dill is taller than Edda."),
          Text("sum/0", "sum", "17 plus 25 is 42.")]
