@@ -1,10 +1,11 @@
 """What one question of a suite is, and one text: generated from a seed, the answer known."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 SUITES = ("math", "reasoning", "code", "knowledge")
 Language = Literal["world", "english"]
+LANGUAGES: tuple[str, ...] = get_args(Language)
 
 
 @dataclass(frozen=True, slots=True)
