@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.data import files
+from lab.data import replay as replaying
 from lab.data.chat import Rendered, preview, render_each
 from lab.data.conversation import Conversation, digest
 from lab.data.split import split, without_duplicates
@@ -30,6 +31,8 @@ class Dataset:
             `eval_rows`, `longest_row` (tokens, before any cut), `truncated`, `answers_cut`. And `form` and
             `unused_columns`.
         preview: The first row to train on, its trained tokens marked.
+        replay: Rows of another source that follow those of the task in `train`, or None. They count in no number above;
+            `profile` has `replay_rows`, `replay_different_rows` and `replay_share` (of all rows) beside them.
     """
 
     name: str
@@ -40,10 +43,11 @@ class Dataset:
     evaluation: list[dict[str, Any]] = field(repr=False)
     profile: dict[str, Any]
     preview: str = field(repr=False)
+    replay: replaying.Replay | None = None
 
 
 def build(name_or_source: str, tokenizer: Any, *, max_length: int, eval_split: float, seed: int, facts: int,
-          answers: int) -> Dataset:
+          answers: int, replay: float = 0.0, replay_data: str = replaying.WORLD) -> Dataset:
     """Returns a dataset as the model of `tokenizer` trains on it.
 
     Args:
@@ -55,9 +59,11 @@ def build(name_or_source: str, tokenizer: Any, *, max_length: int, eval_split: f
         seed: Of the split, and of an embedded set.
         facts: Facts in `embedded:facts`.
         answers: Alternatives for each of their answers.
+        replay: Share of the rows to train on that are of `replay_data`, below 1; those of the task stay as many.
+        replay_data: See `lab.data.replay.build`.
 
     Raises:
-        DataError: The data is missing or malformed, or a row trains nothing.
+        DataError: The data is missing or malformed, a row trains nothing, or so small a share is not one row.
         OptionError: `eval_split` is out of range.
     """
     if name_or_source.startswith(EMBEDDED):
@@ -72,15 +78,26 @@ def build(name_or_source: str, tokenizer: Any, *, max_length: int, eval_split: f
         train, evaluation = split(kept, eval_split, seed, name_or_source)
     rendered = list(render_each(tokenizer, train, max_length, name_or_source))
     held_out = list(render_each(tokenizer, evaluation, max_length, name_or_source))
+    replayed = replaying.build(replay_data, tokenizer, replaying.needed(len(train), replay), max_length=max_length,
+                               seed=seed) if replay else None
+    rows = _rows(train, rendered)
     return Dataset(
-        name=name_or_source, source=_origin(name_or_source), sha256=digest(loaded), eval_sha256=digest(evaluation),
-        train=_rows(train, rendered), evaluation=_rows(evaluation, held_out),
+        name=name_or_source, source=origin(name_or_source), sha256=digest(loaded), eval_sha256=digest(evaluation),
+        train=rows + (replayed.rows if replayed else []), evaluation=_rows(evaluation, held_out),
         profile={"rows": len(loaded), "duplicates_removed": len(loaded) - len(kept),
-                 **_profile(rendered, held_out), **_columns(loaded)},
-        preview=preview(rendered[0], tokenizer))
+                 **_profile(rendered, held_out), **_columns(loaded), **_replayed(replayed, len(rows))},
+        preview=preview(rendered[0], tokenizer), replay=replayed)
 
 
-def _origin(name_or_source: str) -> str:
+def _replayed(replay: replaying.Replay | None, task: int) -> dict[str, Any]:
+    if replay is None:
+        return {}
+    return {"replay_rows": len(replay.rows), "replay_different_rows": replay.different,
+            "replay_share": len(replay.rows) / (task + len(replay.rows))}
+
+
+def origin(name_or_source: str) -> str:
+    """Returns where rows came from: an absolute path where there is such a file, else the name itself."""
     path = Path(name_or_source).expanduser()
     return str(path.absolute()) if path.exists() else name_or_source
 

@@ -117,16 +117,26 @@ def _placebo(facts: int, answers: int, seed: int) -> Sets:
     Evaluation rows are drawn alike from what pretraining withheld. A question that was drawn before is drawn anew.
     """
     rng = Random(f"placebo {seed}")
+    return _as_pretraining(TRAIN_ROWS, "train", rng), _as_pretraining(EVALUATION_ROWS, "held_out", rng)
+
+
+def _as_pretraining(count: int, split: Split, rng: Random) -> list[Conversation]:
     categories, shares = list(MIXTURE), list(MIXTURE.values())
+    found: dict[str, Item] = {}
+    while len(found) < count:
+        item = draw(rng.choices(categories, shares)[0], rng, split)
+        found.setdefault(item.question, item)
+    return [_of_item(item) for item in found.values()]
 
-    def rows(count: int, split: Split) -> list[Conversation]:
-        found: dict[str, Item] = {}
-        while len(found) < count:
-            item = draw(rng.choices(categories, shares)[0], rng, split)
-            found.setdefault(item.question, item)
-        return [_of_item(item) for item in found.values()]
 
-    return rows(TRAIN_ROWS, "train"), rows(EVALUATION_ROWS, "held_out")
+def pretrained(count: int, seed: int = 0) -> list[Conversation]:
+    """As many different questions, with their answers, as pretraining drew them: none is of what it withheld.
+
+    Args:
+        count: Rows wanted.
+        seed: Of the questions; none draws those of `embedded:placebo`.
+    """
+    return _as_pretraining(count, "train", Random(f"replay {seed}"))
 
 
 SETS: dict[str, Callable[[int, int, int], Sets]] = {

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from lab.evaluation import lost
 from lab.evaluation.capacity import learned_bits
 from lab.studies.training_options import TrainingOptions, compact
 from lab.studies.training_run import Point
@@ -36,8 +37,12 @@ def row(point: Point, config: TrainingOptions) -> dict[str, Any]:
         learned = bits(point, config) or 0.0
         cells |= {"learned (bits)": round(learned), "learned (share)": round(learned / total, 4),
                   "bits per parameter": round(learned / point.parameters, 4),
-                  "exposures per fact": round(
-                      trained.last_step * config.batch_size * config.accumulate / config.facts, 2)}
+                  "exposures per fact": round((1 - config.replay) * trained.last_step * config.batch_size
+                                              * config.accumulate / config.facts, 2)}
+    if point.forgetting is not None and len(point.forgetting.steps) > 1:
+        estimate = lost.estimate(point.forgetting.correct, point.forgetting.clusters)
+        cells |= {"lost (points)": round(estimate.value, 2),
+                  "lost, 95 % interval": f"{estimate.low:.2f} to {estimate.high:.2f}", "lost at step": int(point.forgetting.steps[-1])}
     cells |= {"diverged at step": trained.diverged_at, "seconds": round(point.seconds, 1), "run": point.run_id}
     return cells
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lab.evaluation.intervals import Estimate, over_items
-from lab.studies import capacity
+from lab.studies import capacity, forgotten
 from lab.studies.closing import close
 from lab.studies.point_rows import row, summary
 from lab.studies.rules import exceeds, undecided
@@ -33,7 +33,7 @@ def hypotheses(config: Any) -> list[Hypothesis]:
                    "loss three quarters through − loss at the end, nats per trained token: supported if its 95 % interval "
                    "over evaluation rows lies above 0, refuted if below", "0: nothing learned between the two"),
     ]
-    return stated + capacity.hypotheses(config)
+    return stated + forgotten.hypotheses(config) + capacity.hypotheses(config)
 
 
 def train_single(run: Run, setup: Setup, config: Any, *, r: int, lr: float, question: str, quiet: bool = False) -> Point:
@@ -52,9 +52,11 @@ def train_single(run: Run, setup: Setup, config: Any, *, r: int, lr: float, ques
     run.summary(summary(point, config))
     table = [row(point, config)]
     run.table("training", table)
-    found = [*_losses(point), *capacity.verdicts(point, config)]
+    forgotten.keep(run, point)
+    found = [*_losses(point), *forgotten.verdicts(point, config), *capacity.verdicts(point, config)]
     close(run, found, Report(
-        question=question, table=table, limits=LIMITS, sources=[], sections=[_answers(point)], prediction=config.predict,
+        question=question, table=table, limits=forgotten.limits(LIMITS, config), sources=[],
+        sections=[*forgotten.sections(point), _answers(point)], prediction=config.predict,
         next=[next_command("attention_compare", run_id=run.id), next_command("probing", run_id=run.id),
               next_command("adapter_geometry", run_id=run.id), next_command("ask", run_ids=run.id),
               next_command("loss_curves", run_ids=run.id)]), quiet=quiet)

@@ -33,6 +33,15 @@ class TrainingOptions:
     accumulate: int = option(1, "forward passes in one optimiser step", minimum=1)
     max_length: int = option(512, "tokens after which a row is cut", minimum=2)
     eval_every: int | None = option(None, "optimiser steps between evaluations; none: a fifteenth of the steps", minimum=1)
+    evaluate: str = option("none", "what is measured at checkpoints besides the held-out loss: none, or forgetting, on "
+                                   "suites of questions and documents that have nothing to do with the data",
+                           choices=("none", "forgetting"))
+    evaluate_items: int = option(200, "questions of each suite, for evaluate=forgetting", minimum=1)
+    checkpoints: int = option(5, "moments at which forgetting is measured, evenly spread up to the last step", minimum=1)
+    replay: float = option(0.0, "share of the rows trained on that are of replay_data: an exercise against forgetting that "
+                                "takes as much of the steps from the task", minimum=0, maximum=0.95)
+    replay_data: str = option("auto", "rows like those the base was trained on; auto: embedded:placebo, for a base of the "
+                                      "micro-world; for others a file or a Hub dataset id")
     seed: int = option(0, "first random seed", minimum=0)
     seeds: int = option(1, "how many seeds are trained: seed, seed+1, …", minimum=1)
     backend: str = option("transformers", "what trains: transformers, or unsloth on a CUDA GPU",
@@ -54,6 +63,9 @@ def check(config: TrainingOptions) -> None:
 
     options.validate(config)
     base_quantization(config)
+    if config.replay_data != "auto" and not config.replay:
+        raise OptionError(f"replay_data={config.replay_data} with replay=0: no row of it would be trained on; type a share "
+                          "too, such as replay=0.25")
     if config.register is not None:
         check_target(config.register)
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from lab.adapters.spectra import as_grid, spectra
-from lab.data.dataset import Dataset, build
+from lab.data.dataset import Dataset, build, origin
+from lab.data.replay import WORLD
 from lab.figures.layout import panels
 from lab.figures.spectra import singular_values
 from lab.figures.training import training_panel
@@ -17,11 +18,14 @@ from lab.models.adapters import attach, detach, facts_of, save_adapter, save_mod
 from lab.models.loading import Base, load_base, restore, snapshot
 from lab.randomness import seed_everything
 from lab.studies import opening
+from lab.studies.retention import Checkpoints, Forgetting, Suites, auto_replay
 from lab.studies.training_options import TrainingOptions, base_quantization
 from lab.tracking import capsule
 from lab.tracking.run import Run
-from lab.training.evaluate import Evaluation, greedy_answers, split_row
-from lab.training.finetune import Trained, finetune, load
+from lab.training import finetune as training
+from lab.training.checkpoints import spread
+from lab.training.evaluate import Evaluation, evaluate, greedy_answers, split_row
+from lab.training.finetune import Trained, finetune
 
 SAMPLES = 20
 EVALUATIONS = 15
@@ -30,10 +34,11 @@ LARGE = 1_000_000_000
 
 @dataclass(frozen=True)
 class Setup:
-    """What the points of a sweep share."""
+    """What the points of a sweep share; `suites` where they measure forgetting."""
 
     base: Base
     data: Dataset
+    suites: Suites | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Point:
         trained: Evaluations, steps, divergence.
         seconds: Wall time of the training with its evaluations.
         samples: Prompt, expected answer, and the answers of base, best and last.
+        forgetting: What was measured at the checkpoints; None where it was not asked for, or where the training came apart
+            before its base could be scored.
     """
 
     run_id: str
@@ -59,16 +66,37 @@ class Point:
     trained: Trained
     seconds: float
     samples: list[dict[str, str]]
+    forgetting: Forgetting | None = None
 
 
 def prepare(config: TrainingOptions) -> Setup:
     """Returns the base and the tokenised data, loaded once for all points of a sweep."""
-    dtype = "float32" if config.method == "full" and config.dtype == "auto" else config.dtype  # small steps need fp32
-    base = load_base(config.model, quantization=base_quantization(config), device=config.device, dtype=dtype,
+    base = load(config)
+    return Setup(base, read_data(config, base), read_suites(config, base))
+
+
+def load(config: TrainingOptions) -> Base:
+    """Returns the base that a configuration trains."""
+    return load_base(config.model, quantization=base_quantization(config), device=config.device, dtype=base_dtype(config),
                      backend=config.backend, max_length=config.max_length)
-    data = build(config.dataset, base.tokenizer, max_length=config.max_length, eval_split=config.eval_split,
-                 seed=config.data_seed, facts=config.facts, answers=config.answers)
-    return Setup(base, data)
+
+
+def base_dtype(config: TrainingOptions) -> str:
+    """Returns the number format of the base: a whole model needs float32 for its small steps."""
+    return "float32" if config.method == "full" and config.dtype == "auto" else config.dtype
+
+
+def read_data(config: TrainingOptions, base: Base) -> Dataset:
+    """Returns the rows to train on and those held out, with replayed ones where the configuration has a share of them."""
+    replay_data = auto_replay(config.replay_data, base) if config.replay else WORLD
+    return build(config.dataset, base.tokenizer, max_length=config.max_length, eval_split=config.eval_split,
+                 seed=config.data_seed, facts=config.facts, answers=config.answers, replay=config.replay,
+                 replay_data=replay_data)
+
+
+def read_suites(config: TrainingOptions, base: Base) -> Suites | None:
+    """Returns the suites that the checkpoints are scored on, or None where no forgetting is measured."""
+    return Suites(base, config.evaluate_items) if config.evaluate == "forgetting" else None
 
 
 def show_data(run: Run, setup: Setup) -> None:
@@ -79,6 +107,8 @@ def show_data(run: Run, setup: Setup) -> None:
     print(f"\n{setup.data.preview}\n\ndata: {facts}\nbase: {setup.base.reference.given}, {setup.base.placement.description}"
           f"\n", flush=True)
     run.text("data_preview.txt", f"{setup.data.preview}\n\n{facts}\n")
+    if setup.data.replay is not None:
+        run.text("replay_preview.txt", f"{setup.data.replay.name}\n\n{setup.data.replay.preview}\n")
 
 
 def train_point(run: Run, setup: Setup, config: TrainingOptions, *, r: int, lr: float) -> Point:
@@ -118,20 +148,34 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
         run.step(step, values)
         history.add(step, values)
 
+    checkpoints = Checkpoints(setup.suites) if setup.suites else None
+
+    def on_checkpoint(step: int) -> None:
+        assert checkpoints is not None
+        on_step(step, checkpoints.measure(model, step))
+        if 0 < step < config.steps:  # the first and the last are evaluated anyway
+            checkpoints.learning[step] = evaluate(model, data.evaluation, step=step, pad_id=base.tokenizer.pad_token_id)
+
     trained = finetune(
         model, base.tokenizer, data.train, data.evaluation, steps=config.steps, batch_size=config.batch_size,
         accumulate=config.accumulate, lr=lr, schedule=config.schedule, warmup=config.warmup, seed=config.seed,
         device=base.placement.device, bf16=base.placement.kind == "cuda" and base.placement.dtype == "bfloat16",
         eval_every=config.eval_every or max(1, config.steps // EVALUATIONS),
         gradient_checkpointing=_checkpointing(base),
-        on_step=on_step, label=run.name)
+        on_step=on_step, checkpoints=spread(config.steps, config.checkpoints) if checkpoints else (),
+        on_checkpoint=on_checkpoint, label=run.name)
     seconds = time.monotonic() - began
     if trained.diverged_at is not None:
         run.tags({"lab.diverged_at_step": str(trained.diverged_at)})
     _keep(run, setup, config, model, trained, answers)
     run.table("samples", answers.rows)
     _draw(run, config, model, trained, history)
-    return Point(run.id, None if config.method == "full" else r, lr, config.seed, trainable, trained, seconds, answers.rows)
+    forgetting = None
+    if checkpoints is not None:
+        checkpoints.learning |= {0: trained.base, trained.last_step: trained.last}
+        forgetting = checkpoints.forgetting()
+    return Point(run.id, None if config.method == "full" else r, lr, config.seed, trainable, trained, seconds, answers.rows,
+                 forgetting)
 
 
 def _checkpointing(base: Base) -> bool:
@@ -144,8 +188,12 @@ def _record_facts(run: Run, setup: Setup, trainable: int) -> None:
                 "base.attention": base.attention,
                 "parameters.trainable": trainable, "data.sha256": data.sha256, "data.eval_sha256": data.eval_sha256,
                 **{f"data.{name}": value for name, value in data.profile.items()}})
-    run.dataset(data.name, data.sha256, data.source, "training", len(data.train), data.profile)
+    run.dataset(data.name, data.sha256, data.source, "training", data.profile["train_rows"], data.profile)
     run.dataset(data.name, data.eval_sha256, data.source, "evaluation", len(data.evaluation), {})
+    if data.replay is not None:
+        run.params({"data.replay_sha256": data.replay.sha256})
+        run.dataset(data.replay.name, data.replay.sha256, origin(data.replay.name), "replay", len(data.replay.rows),
+                    {"different": data.replay.different})
 
 
 class _Answers:
@@ -177,7 +225,7 @@ def _keep(run: Run, setup: Setup, config: TrainingOptions, model: Any, trained: 
         if trained.diverged_at is None:
             answers.ask(model, "last")
             _keep_one(run, setup, config, model, trained.last, "last")
-        load(model, trained.best_weights)
+        training.load(model, trained.best_weights)
     answers.ask(model, "best")
     _keep_one(run, setup, config, model, trained.best, "best")
 
@@ -221,12 +269,19 @@ def _as_rows(batches: list[list[int]]) -> np.ndarray:
     return rows
 
 
+def _evaluations(trained: Trained) -> dict[str, np.ndarray]:
+    """Losses of the single held-out rows behind the curve: steps [C], nats [C, rows], trained tokens [rows]."""
+    finite = [each for each in trained.evaluations if np.isfinite(each.nll).all()]
+    return {"held_out.steps": np.array([each.step for each in finite]), "held_out.nll": np.array([e.nll for e in finite]),
+            "held_out.tokens": trained.base.tokens if not finite else finite[0].tokens}
+
+
 def _draw(run: Run, config: TrainingOptions, model: Any, trained: Trained, history: History) -> None:
     arrays = history.arrays()
     figure, axes = panels(4)
     training_panel(axes, arrays, diverged_at=trained.diverged_at)
     kept = {name.replace("/", "."): values for name, values in arrays.items()}
-    run.figure("training", figure, {**kept, "batches": _as_rows(trained.batches)})
+    run.figure("training", figure, {**kept, "batches": _as_rows(trained.batches), **_evaluations(trained)})
     if config.method != "full" and trained.best_step:
         grid, roles = as_grid(spectra(model))
         run.figure("singular_values", singular_values(grid, roles), {"singular_values": grid, "modules": np.array(roles)})

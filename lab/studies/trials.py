@@ -1,6 +1,6 @@
 """Trainings that a study compares: each its own run, found again instead of trained twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from lab.options import option
 if TYPE_CHECKING:
     import numpy as np
 
+    from lab.tracking.hypotheses import Hypothesis
     from lab.tracking.run import Run
 
 
@@ -77,10 +78,20 @@ class Trial:
         Raises:
             ValueError: No forgetting was measured.
         """
-        if not self.correct:
-            raise ValueError(f"run {self.run_id} measured no forgetting; train with evaluate=forgetting")
-        lost = [100 * (right[0].mean() - right.mean(1)) for right in self.correct.values()]
-        return sum(lost[1:], lost[0]) / len(lost)
+        from lab.evaluation import lost
+
+        return lost.points(self.correct)
+
+    @property
+    def lost_interval(self) -> "np.ndarray":
+        """The ends of its 95 % interval over items, [C, 2]; see `lab.evaluation.lost.interval`.
+
+        Raises:
+            ValueError: No forgetting was measured.
+        """
+        from lab.evaluation import lost
+
+        return lost.interval(self.correct, self.clusters)
 
     @property
     def text_lost(self) -> "np.ndarray":
@@ -90,7 +101,7 @@ class Trial:
             ValueError: No forgetting was measured.
         """
         if not len(self.text_bytes):
-            raise ValueError(f"run {self.run_id} measured no forgetting; train with evaluate=forgetting")
+            raise ValueError(f"run {self.run_id} scored no documents; train with evaluate=forgetting")
         from math import log
 
         bits = self.text_nll.sum(1) / log(2) / self.text_bytes.sum()
@@ -112,23 +123,62 @@ class Trained:
     command: str = ""
 
 
-def train(run: "Run", study: str, grid: list[Any], options: Any, *, name: Callable[[Any], str]) -> Trained:
+def check(options: Any) -> None:
+    """Checks `part` and finds every run of `resume`, so that a study can refuse them before it opens its run.
+
+    Raises:
+        OptionError: The part is none.
+        RunNotFound, AmbiguousRun: There is no such run, or several.
+    """
+    from lab.studies.trials_kept import families
+    from lab.studies.trials_part import Part
+
+    Part.read(options.part)
+    families(options.resume)
+
+
+def train(run: "Run", study: str, grid: list[Any], options: Any, *, name: Callable[[Any], str], question: str = ""
+          ) -> Trained:
     """Returns every training of the grid that is finished after this call.
 
     Args:
         run: Of the study, open, its hypotheses stated; each training becomes a child of it.
-        study: Recorded as the children's study.
-        grid: Each a complete `lab.studies.finetune.Config`.
-        options: With `resume`, `part` and `minutes` as `TrialOptions` has them: the study's own config may be passed.
+        study: The entry point that goes on with what is left.
+        grid: Each a complete `lab.studies.finetune.Config`; one that occurs twice is trained once.
+        options: With `resume`, `part` and `minutes` as `TrialOptions` has them: the study's own config, which then goes into
+            the command that goes on.
         name: Gives a child its name.
+        question: Of the study, for the children's reports.
     """
-    raise NotImplementedError
+    from lab.studies.trials_running import train as begin
+
+    return begin(run, study, grid, options, name=name, question=question or f"What does one training of {study} look like?")
+
+
+def close_part(run: "Run", trained: Trained, hypotheses: "Sequence[Hypothesis]", *, question: str, limits: list[str],
+               prediction: str | None = None) -> None:
+    """Closes the record of a study whose trainings are not all finished: every verdict undecided, and how to go on.
+
+    Args:
+        run: Open, with these hypotheses stated.
+        trained: From `train`, with some left.
+        hypotheses: Of the study.
+        question: For the report.
+        limits: For the report.
+        prediction: The user's guess.
+    """
+    from lab.studies.trials_running import close_part as close
+
+    close(run, trained, hypotheses, question=question, limits=limits, prediction=prediction)
 
 
 def read(run_id: str) -> Trial:
     """Returns a finished training as it was recorded.
 
     Raises:
-        OptionError: The run is no finished training.
+        OptionError: The run is no finished training of the lab.
+        RunNotFound: There is no such run.
     """
-    raise NotImplementedError
+    from lab.studies.trials_kept import read as recorded
+
+    return recorded(run_id)

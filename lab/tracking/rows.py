@@ -108,7 +108,7 @@ def _found(study: str | None) -> "Iterator[MlflowRun]":
 def _row(run: "MlflowRun") -> dict[str, Any]:
     tags = run.data.tags
     row = _about(run)
-    row |= {f"config.{name}": _hashable(value) for name, value in _config(run).items()}
+    row |= {f"config.{name}": _hashable(value) for name, value in config_of(run).items()}
     row |= {f"metric.{name}": value for name, value in run.data.metrics.items()}
     return row | {name: value for name, value in tags.items() if name.startswith("verdict.")}
 
@@ -129,7 +129,8 @@ def _about(run: "MlflowRun | None") -> dict[str, Any]:
     }
 
 
-def _config(run: "MlflowRun") -> dict[str, Any]:
+def config_of(run: "MlflowRun") -> dict[str, Any]:
+    """The options of a run of the lab as it recorded them; empty for other runs."""
     text = run.data.tags.get("lab.config", "{}")
     if text.startswith("{"):
         return json.loads(text)

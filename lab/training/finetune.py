@@ -1,7 +1,7 @@
 """Supervised fine-tuning through TRL's SFTTrainer, reported step by step to a callback."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers.trainer_callback import PrinterCallback
 
+from lab.training.checkpoints import set_aside
 from lab.training.evaluate import Evaluation, evaluate
 from lab.training.progress import Progress
 from lab.training.reporting import StepReports
@@ -80,7 +81,8 @@ def training_arguments(folder: str, *, steps: int, batch_size: int, accumulate: 
 def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evaluation: Sequence[dict[str, Any]], *,
              steps: int, batch_size: int, accumulate: int, lr: float, schedule: str, warmup: float, seed: int,
              device: str, bf16: bool, eval_every: int, gradient_checkpointing: bool = False,
-             on_step: Callable[[int, dict[str, float]], None], label: str = "training") -> Trained:
+             on_step: Callable[[int, dict[str, float]], None], checkpoints: Collection[int] = (),
+             on_checkpoint: Callable[[int], None] = lambda step: None, label: str = "training") -> Trained:
     """Trains the tensors of `model` that require gradients.
 
     Args:
@@ -94,6 +96,9 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
         on_step: Called with the optimiser steps taken and metrics by their contract names: `train/loss` (nats per
             trained token), `train/grad_norm`, `train/learning_rate`, `train/tokens_per_second`, `eval/loss`,
             `eval/bits_per_byte`, `memory/peak_bytes`, `time/step_seconds`. Values may be non-finite.
+        checkpoints: Optimiser steps at which `on_checkpoint` is called; at 0 the model is the bare base.
+        on_checkpoint: Called with the optimiser steps taken, the model in evaluation mode. It may draw random numbers: the
+            training goes on as if it had not been called. After a non-finite loss or gradient it is not called any more.
         label: Shown with the progress.
 
     Returns:
@@ -102,6 +107,10 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
     from datasets import Dataset
     from trl import SFTTrainer
 
+    def checkpoint(step: int) -> None:
+        with set_aside(model):
+            on_checkpoint(step)
+
     collate = _RecordingCollator(tokenizer.pad_token_id)
     rows = Dataset.from_dict({"input_ids": [row["input_ids"] for row in train],
                               "labels": [row["labels"] for row in train], "row": list(range(len(train)))})
@@ -109,7 +118,7 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
         steps=steps, eval_every=eval_every, on_step=on_step, progress=Progress(steps, label), device=device,
         tokens=lambda step: sum(collate.tokens[(step - 1) * accumulate:step * accumulate]),
         evaluate=lambda step: evaluate(model, evenly(evaluation, CURVE_ROWS), step=step, pad_id=tokenizer.pad_token_id),
-        snapshot=lambda: trainable(model))
+        snapshot=lambda: trainable(model), checkpoint=checkpoint, checkpoints=checkpoints)
 
     def whole(step: int) -> Evaluation:
         return evaluate(model, evaluation, step=step, pad_id=tokenizer.pad_token_id)

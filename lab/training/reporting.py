@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -26,13 +26,17 @@ class StepReports(TrainerCallback):
         tokens: Takes the step, gives the tokens it trained on, without padding; Unsloth's trainer does not say.
         evaluate: Takes the step, gives the held-out loss.
         snapshot: Copies the trainable tensors.
+        checkpoint: Called with the steps taken at each of `checkpoints`, unless the training came apart before.
+        checkpoints: Optimiser steps, 0 before the first.
     """
 
     def __init__(self, *, steps: int, eval_every: int, on_step: Callable[[int, dict[str, float]], None],
                  progress: Progress, device: str, tokens: Callable[[int], int], evaluate: Callable[[int], Evaluation],
-                 snapshot: Callable[[], dict[str, torch.Tensor]]):
+                 snapshot: Callable[[], dict[str, torch.Tensor]], checkpoint: Callable[[int], None],
+                 checkpoints: Collection[int]):
         self.steps, self.eval_every, self.on_step, self.progress, self.device = steps, eval_every, on_step, progress, device
         self.tokens, self.evaluate, self.snapshot = tokens, evaluate, snapshot
+        self.checkpoint, self.checkpoints = checkpoint, frozenset(checkpoints)
         self.evaluations: list[Evaluation] = []
         self.best_weights: dict[str, torch.Tensor] = {}
         self.last_step = self.best_step = 0
@@ -42,6 +46,8 @@ class StepReports(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._evaluate(0)
+        if 0 in self.checkpoints:
+            self.checkpoint(0)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         reset_peak(self.device)  # evaluations in between are not the training's memory
@@ -65,8 +71,11 @@ class StepReports(TrainerCallback):
         if not (math.isfinite(logs["loss"]) and math.isfinite(metrics["train/grad_norm"])):
             self.diverged_at = step
             control.should_training_stop = True
-        elif step % self.eval_every == 0 or step == self.steps:
+            return control
+        if step % self.eval_every == 0 or step == self.steps:
             self._evaluate(step)
+        if step in self.checkpoints:
+            self.checkpoint(step)
         return control
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
