@@ -105,8 +105,8 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BIN
 def _checked(probability: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     probability, gold = np.asarray(probability, dtype=float), np.asarray(gold)
     if probability.ndim != 2 or gold.shape != probability.shape[:1] or not len(gold):
-        raise DataError(f"probabilities have shape {probability.shape} and right answers {gold.shape}; needed are [N, C] and "
-                        "[N], N at least 1")
+        raise DataError(f"probabilities have shape {probability.shape} and right answers {gold.shape}; needed are [N, C] "
+                        "and [N], N at least 1")
     if not (probability >= 0).all() or not np.allclose(probability.sum(1), 1, atol=1e-6):
         raise DataError("a row of probabilities is no distribution; normalise over the alternatives of each item")
     if not ((gold >= 0) & (gold < probability.shape[1])).all():

@@ -113,9 +113,9 @@ def sign_flip(sums: np.ndarray, seed: int) -> tuple[float, str]:
     near = total - 1e-9 * np.abs(moved).sum()  # patterns equal but for rounding count as equal
     if len(moved) <= EXACT_CLUSTERS:
         signs = 1 - 2 * ((np.arange(2**len(moved))[:, None] >> np.arange(len(moved))) & 1)
-        return float((np.abs(signs @ moved) >= near).mean()), "sign-flip, all patterns"
+        return float((np.abs(signs @ moved) >= near).mean()), "sign-flip of whole clusters, all patterns"
     generator, reached = np.random.default_rng(seed), 1
     for _ in range(9):
         drawn = generator.integers(0, 2, (DRAWS // 9, len(moved)), dtype=np.int8) * 2.0 - 1
         reached += int((np.abs(drawn @ moved) >= near).sum())
-    return reached / (DRAWS + 1), f"sign-flip, {DRAWS} patterns drawn"
+    return reached / (DRAWS + 1), f"sign-flip of whole clusters, {DRAWS} patterns drawn"

@@ -91,7 +91,8 @@ def compare(before: np.ndarray, after: np.ndarray, clusters: np.ndarray | None =
     In simulation, down to nine unequal clusters and up to an intra-cluster correlation of 0.2, that covers 0.93 to 0.975
     wherever at least five flips are expected after division by the design effect, where a percentile bootstrap over
     clusters, and Student's t on their sums, cover as little as 0.85. Fewer flips cover more than 0.95, except losses of
-    one way in few clusters: clusters that nobody saw flip cannot be seen to hang together.
+    one way in few clusters: clusters that nobody saw flip cannot be seen to hang together. The interval may leave out 0
+    where the test calls nothing: with few flips the test is the more cautious of the two, and significance is the test's.
 
     Args:
         before: [N] bool, right answers of the base.
@@ -99,22 +100,36 @@ def compare(before: np.ndarray, after: np.ndarray, clusters: np.ndarray | None =
         clusters: [N], equal where items are no independent evidence; none if all are.
 
     Raises:
-        DataError: There are no items, the two differ in number, or all are in one cluster.
+        DataError: There are no items, the two differ in number, an answer is neither right nor wrong, or all items are in
+            one cluster.
     """
-    first, second = (np.asarray(x).astype(bool) for x in _paired(before, after))
+    first, second = _paired(before, after)
+    if not np.isin([first, second], (0, 1)).all():
+        raise DataError("a right or wrong answer is neither 0 nor 1; compare graded or continuous scores with `change`")
+    first, second = first.astype(bool), second.astype(bool)
     groups = grouped(clusters, len(first))
     difference = first.astype(float) - second
     lost, gained = int((difference > 0).sum()), int((difference < 0).sum())
     effect, freedom = _design(difference, groups)
-    items = len(first) / effect
-    low, high = flip_interval(lost / effect, gained / effect, items, float(stats.t.ppf(0.975, freedom)))
-    seen = detectable((lost + gained) / len(first), items, freedom) if groups.count >= FEWEST_CLUSTERS else np.inf
+    seen = detectable((lost + gained) / len(first), len(first) / effect, freedom)
     return Change(
-        len(first), float(first.mean()), float(second.mean()), lost, gained,
-        Estimate(100 * (lost - gained) / len(first), 100 * low, 100 * high, _covers(groups)),
+        len(first), float(first.mean()), float(second.mean()), lost, gained, lost_points(difference, groups),
         sign_flip_counts(groups.sums(difference)),
         "McNemar's exact test" if groups.independent else "sign-flip of whole clusters, exact",
-        few((lost + gained) / effect), seen, effect)
+        few((lost + gained) / effect), seen if groups.count >= FEWEST_CLUSTERS else np.inf, effect)
+
+
+def lost_points(difference: np.ndarray, groups: Clusters) -> Estimate:
+    """Returns the points lost and their interval, see `compare`.
+
+    Args:
+        difference: [N], 1 where an item was lost, −1 where it was gained, else 0.
+        groups: Of the items.
+    """
+    effect, freedom = _design(difference, groups)
+    lost, gained = ((sign * difference > 0).sum() / effect for sign in (1, -1))
+    ends = flip_interval(lost, gained, len(difference) / effect, float(stats.t.ppf(0.975, freedom)))
+    return Estimate(100 * float(difference.sum()) / len(difference), 100 * ends[0], 100 * ends[1], _covers(groups))
 
 
 def change(before: np.ndarray, after: np.ndarray, weights: np.ndarray | None = None, clusters: np.ndarray | None = None,

@@ -72,52 +72,50 @@ def exact_interval(lost: float, gained: float, items: float, quantile: float) ->
         items: All of them.
         quantile: The level is what a normal variable exceeds it by, on both sides.
     """
-    level = float(2 * stats.norm.sf(quantile))
-    return (-_upper(gained, lost, items, quantile, level) / items, _upper(lost, gained, items, quantile, level) / items)
+    whole, level = max(1, round(items)), float(2 * stats.norm.sf(quantile))
+    lost, gained = lost * whole / items, gained * whole / items
+    return -_upper(gained, lost, whole, quantile, level) / whole, _upper(lost, gained, whole, quantile, level) / whole
 
 
 @lru_cache(maxsize=4096)
-def _upper(lost: float, gained: float, items: float, quantile: float, level: float) -> float:
+def _upper(lost: float, gained: float, items: int, quantile: float, level: float) -> float:
     """The largest difference, in flips, that is not rejected; p has jumps, so it is searched from outside inward."""
-    at = min(items, items * float(score_interval(lost, gained, items, quantile)[1]) + 1.5)
+    at = min(float(items), items * float(score_interval(lost, gained, items, quantile)[1]) + 1.5)
     while at < items and _p(lost, gained, items, at) > level:
         at += STEP
     while _p(lost, gained, items, at) <= level:
         at -= STEP
-    inside, outside = at, min(items, at + STEP)
+    inside, outside = at, min(float(items), at + STEP)
     for _ in range(8):
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if _p(lost, gained, items, middle) > level else (inside, middle)
     return inside
 
 
-def _p(lost: float, gained: float, items: float, flips: float) -> float:
+def _p(lost: float, gained: float, items: int, flips: float) -> float:
     """The exact two-sided p of an expected difference of so many flips."""
-    some_lost, some_gained = _lattice(int(items))
+    counts, ways = _outcomes(items)
     observed = np.abs(_score(*(np.array(x) for x in (lost, gained, items, flips / items))))
-    extreme = np.abs(_score(some_lost, some_gained, np.array(items), np.array(flips / items))) >= observed - 1e-9
-    probability = _probability(items, flips)
-    return float((1 - probability[:, ~extreme].sum(1)).max())
+    near = np.abs(_score(counts[0], counts[1], np.array(items), np.array(flips / items))) < observed - 1e-9
+    probability = np.exp(ways[near] + np.log(_chances(items, flips)) @ counts[:, near])
+    return float((1 - probability.sum(1)).max())
 
 
 @lru_cache(maxsize=8)
-def _lattice(items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lost and gained [cells] of every outcome with at most so many flips."""
+def _outcomes(items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lost, gained and unchanged items [3, outcomes] with at most so many flips, and the logarithm of the ways to each."""
     reach = min(items, LATTICE)
     lost, gained = np.indices((reach + 1, reach + 1)).reshape(2, -1).astype(float)
-    return lost[lost + gained <= reach], gained[lost + gained <= reach]
+    counts = np.stack([lost, gained, items - lost - gained])[:, lost + gained <= reach]
+    return counts, special.gammaln(items + 1) - special.gammaln(counts + 1).sum(0)
 
 
-def _probability(items: float, flips: float) -> np.ndarray:
-    """Trinomial probability of every outcome [gains, cells], for none to so many expected gains that more change nothing."""
-    lost, gained = _lattice(int(items))
-    least = np.concatenate([[0.0], np.geomspace(0.05, 12, 15)])[:, None] / items  # of both kinds of flips
-    right, wrong = least + max(flips, 0) / items, least + max(-flips, 0) / items
-    possible = (right + wrong <= 1).all(1)
-    right, wrong = right[possible], wrong[possible]
-    rest = items - lost - gained
-    ways = (special.gammaln(items + 1) - special.gammaln(lost + 1) - special.gammaln(gained + 1) - special.gammaln(rest + 1))
-    return np.exp(ways + special.xlogy(lost, right) + special.xlogy(gained, wrong) + special.xlogy(rest, 1 - right - wrong))
+def _chances(items: int, flips: float) -> np.ndarray:
+    """Chances of an item to be lost, gained, unchanged [gains, 3], for none to so many gains that more change nothing."""
+    both = np.concatenate([[1e-9], np.geomspace(0.05, 12, 11)]) / items
+    lost, gained = both + max(flips, 0) / items, both + max(-flips, 0) / items
+    possible = lost + gained <= 1 + 1e-8
+    return np.maximum(np.stack([lost, gained, 1 - lost - gained], 1)[possible], 1e-300)
 
 
 def _score(lost: np.ndarray, gained: np.ndarray, items: np.ndarray, difference: np.ndarray) -> np.ndarray:
