@@ -42,7 +42,8 @@ def row(point: Point, config: TrainingOptions) -> dict[str, Any]:
     if point.forgetting is not None and len(point.forgetting.steps) > 1:
         estimate = lost.estimate(point.forgetting.correct, point.forgetting.clusters)
         cells |= {"lost (points)": round(estimate.value, 2),
-                  "lost, 95 % interval": f"{estimate.low:.2f} to {estimate.high:.2f}", "lost at step": int(point.forgetting.steps[-1])}
+                  "lost, 95 % interval": f"{estimate.low:.2f} to {estimate.high:.2f}",
+                  "lost at step": int(point.forgetting.steps[-1])}
     cells |= {"diverged at step": trained.diverged_at, "seconds": round(point.seconds, 1), "run": point.run_id}
     return cells
 
