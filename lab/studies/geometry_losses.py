@@ -119,7 +119,7 @@ def measure(model: Any, tokenizer: Any, trained: Trained, asked: Sequence[Ablati
             found.norms[one.text], found.ranks[one.text] = share, max(len(update.values) for update in updates.values())
             with _on(model, Path(folder), trained.name):
                 _add(found, "ablated", one, nll())
-            with _shrunk(model, trained.name, share):
+            with shrunk(model, trained.name, share):
                 _add(found, "shrunk", one, nll())
             each(one, Path(folder), found)
     return found
@@ -159,8 +159,8 @@ def _on(model: Any, folder: Path, before: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _shrunk(model: Any, adapter: str, share: float) -> Iterator[None]:
-    """The whole update times a number."""
+def shrunk(model: Any, adapter: str, share: float) -> Iterator[None]:
+    """The whole update of an adapter times a number."""
     held = modules(model, adapter).values()
     before = [layer.scaling[adapter] for layer in held]
     try:

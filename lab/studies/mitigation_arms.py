@@ -1,7 +1,7 @@
 """What was measured of each remedy, on the same rows, items and documents, and every number that is made of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import log
 
@@ -31,9 +31,9 @@ class Arm:
     kind: str
     value: float
     run_id: str
-    row_nll: np.ndarray
-    correct: Mapping[str, np.ndarray]
-    text_nll: np.ndarray
+    row_nll: np.ndarray = field(repr=False)
+    correct: Mapping[str, np.ndarray] = field(repr=False)
+    text_nll: np.ndarray = field(repr=False)
     steps: int = 0
 
     @property

@@ -24,8 +24,8 @@ def rule(keep: float) -> str:
         "of the 95 % interval over items). Else a remedy qualifies that loses fewer points than the run as trained ("
         "interval over items wholly above 0, the intervals of all remedies holding together in 95 % of cases), keeps at "
         f"least {keep:.0%} of what was learned (lower end of the 95 % interval over held-out rows), and is not beaten by "
-        "another that learns at least as much and loses at most as many points. Of several the one that loses fewest points is "
-        "recommended if it loses fewer than each of the others (95 % interval over items above 0); else none stands out "
+        "another that learns at least as much and loses at most as many points. Of several the one that loses fewest points "
+        "is recommended if it loses fewer than each of the others (95 % interval over items above 0); else none stands out "
         "between it and those that it is not told from.")
 
 
