@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TrialOptions:
     """How a study that trains many models goes on where it stopped; a study's Config can extend it."""
 
-    resume: tuple[str, ...] = option((), "ids of earlier parts of this study, whose finished trainings are reused")
+    resume: tuple[str, ...] | None = option(None, "ids of earlier parts of this study, whose finished trainings are reused")
     part: str = option("1/1", "which share of the trainings to do now: 2/8 does every eighth, from the second on")
     minutes: float | None = option(None, "no training is begun that would end after so many minutes", above=0)
 
@@ -134,7 +134,7 @@ def check(options: Any) -> None:
     from lab.studies.trials_part import Part
 
     Part.read(options.part)
-    families(options.resume)
+    families(options.resume or ())
 
 
 def train(run: "Run", study: str, grid: list[Any], options: Any, *, name: Callable[[Any], str], question: str = ""

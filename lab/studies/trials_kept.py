@@ -42,7 +42,7 @@ def families(references: Sequence[str]) -> list[str]:
         run_id = waiting.pop(0)
         if run_id not in found:
             found.append(run_id)
-            waiting += [resolve(earlier).run_id for earlier in rows.config_of(find(run_id)).get("resume", [])]
+            waiting += [resolve(earlier).run_id for earlier in rows.config_of(find(run_id)).get("resume") or ()]
     return found
 
 

@@ -24,10 +24,10 @@ STUDY = "finetune"  # a child's configuration is one of this study
 
 def train(run: Run, study: str, grid: list[Any], options: Any, *, name: Callable[[Any], str], question: str) -> Trained:
     """See `lab.studies.trials.train`."""
-    part, clock, setups = Part.read(options.part), Clock(options.minutes), Setups()
+    part, clock, setups = Part.read(options.part), Clock(options.minutes), _setups(run)
     for config in grid:
         check(config)
-    found = _reused(grid, trials_kept.finished(options.resume), setups, clock)
+    found = _reused(grid, trials_kept.finished((*(options.resume or ()), run.id)), setups, clock)
     wanted = [config for config in _together(part.of(grid)) if trials_kept.key(config) not in found]
     late = False
     try:
@@ -100,6 +100,17 @@ class Setups:
         return Setup(base, self._data[data], self._suites[asked])
 
 
+_latest: tuple[str, Setups] | None = None
+
+
+def _setups(run: Run) -> Setups:
+    """What is loaded for a study, which may train in several rounds."""
+    global _latest
+    if _latest is None or _latest[0] != run.id:
+        _latest = run.id, Setups()
+    return _latest[1]
+
+
 def base_of(config: Any) -> tuple[Any, ...]:
     """Returns what trainings on one loaded base have in common."""
     from lab.devices import choose
@@ -129,8 +140,8 @@ def _reused(grid: Sequence[Any], kept: "dict[str, list[MlflowRun]]", setups: Set
                 found[key] = trials_kept.read(run.info.run_id)
                 clock.took(config, trials_kept.seconds(run))
                 break
-    if kept:
-        print(f"{len(found)} trainings of earlier parts are reused", flush=True)
+    if found:
+        print(f"{len(found)} of {len(grid)} trainings are finished and are reused", flush=True)
     return found
 
 
