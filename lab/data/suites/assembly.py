@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from random import Random
 
-from lab.data.suites import world_code, world_knowledge, world_math, world_reasoning
+from lab.data.suites import (
+    english_code,
+    english_math,
+    english_reasoning,
+    world_code,
+    world_knowledge,
+    world_math,
+    world_reasoning,
+)  # fmt: skip
 from lab.data.suites.balance import wrong_ones
 from lab.data.suites.checks import check_count, check_known
 from lab.data.suites.choosing import even, take
@@ -19,6 +27,9 @@ MAKERS: dict[tuple[str, str], Callable[[], Iterable[Problem]]] = {
     ("reasoning", "world"): world_reasoning.problems,
     ("code", "world"): world_code.problems,
     ("knowledge", "world"): world_knowledge.problems,
+    ("math", "english"): english_math.problems,
+    ("reasoning", "english"): english_reasoning.problems,
+    ("code", "english"): english_code.problems,
 }
 
 

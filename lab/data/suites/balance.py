@@ -115,7 +115,9 @@ def _draws(problem: Problem, rng: Random, ready: Sequence[str] | None) -> list[t
     wanted = problem.choices - 1 - len(fixed)
     if len(free) <= wanted:
         return [tuple(fixed + free)]
-    return list(dict.fromkeys(_draw(rng.sample(free, len(free)), fixed, wanted) for _ in range(DRAWS)))
+    draws = dict.fromkeys(_draw(rng.sample(free, len(free)), fixed, wanted) for _ in range(DRAWS))
+    most = max(map(len, draws))  # fewer than wanted where those drawn first leave no other apart from them
+    return [draw for draw in draws if len(draw) == most]
 
 
 def _draw(free: Sequence[str], fixed: Sequence[str], wanted: int) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ def near(value: int, *others: int, step: int = 10) -> tuple[str, ...]:
     """
     unit = max(1, step // 10)
     grid = [value + i * unit + j * step for j in (0, -1, 1) for i in (0, -1, 1)]
-    wider = [value + 2 * unit, value - 2 * unit, value + 2 * step, value - 2 * step]
+    wider = [value + i * unit for i in (3, -3, 4, -4)] if abs(value) < step else []
+    wider += [value + 2 * unit, value - 2 * unit, value + 2 * step, value - 2 * step]
     digits = str(abs(value))
     exchanged = [int(digits[:-2] + digits[-1] + digits[-2])] if value >= 10 and digits[-2] != digits[-1] else []
     slips = [slip for slip in dict.fromkeys([*grid, *exchanged, *others, *wider]) if slip != value]
