@@ -1,6 +1,7 @@
 """Documents: withheld ones of the world, long English ones, none twice."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -29,9 +30,11 @@ def test_documents_of_the_world_are_withheld_and_of_every_category():
 
 
 def test_documents_of_the_world_are_of_some_thirty_to_sixty_tokens():
-    from lab.data.tokenizer import load
+    from transformers import AutoTokenizer
 
-    tokenizer = load()
+    from lab.models import loading
+
+    tokenizer = AutoTokenizer.from_pretrained(Path(loading.__file__).parent / "embedded")
     for kind in CATEGORIES:
         lengths = [len(tokenizer(each.text)["input_ids"]) for each in texts("world") if each.kind == kind]
         assert 30 <= sum(lengths) / len(lengths) <= 65

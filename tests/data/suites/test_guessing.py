@@ -113,5 +113,6 @@ def test_emblems_share_their_colour_and_their_animal_with_one_alternative_each()
 
 
 def test_the_bar_is_seen_to_bite():
-    bad = [SuiteItem(str(i), "math", "sum", "t", "t", "?", (str(i), str(i + 1), str(i + 2)), i % 10 == 0, "") for i in range(10, 99)]
+    triples = [(str(i), str(i + 1), str(i + 2)) for i in range(10, 99)]
+    bad = [SuiteItem("", "math", "", "", "", "?", choices, i % 10 == 0, "") for i, choices in enumerate(triples)]
     assert gain(bad, NUMERIC_RULES["the smallest"]) > 10 * BAR
