@@ -27,8 +27,8 @@ def section(drift: Drift, resolution: Drift | None, tokenizer: Any) -> tuple[str
         parts.append("By kind of text, where the base was good:")
         parts.append(table(kind_rows(drift, resolution)))
         shown = largest_rows(drift, tokenizer)
-        parts.append(f"The {len(shown)} largest changes there, at most two of one text:" if len(shown) > 1
-                     else "The largest change there:")
+        parts.append(f"{len(shown)} largest changes there, at most two of one text"
+                     + (". The text goes on as the base says:" if drift.bar >= 0.5 else ":"))
         parts.append(table(shown))
     return HEADING, "\n\n".join(parts)
 
@@ -70,7 +70,8 @@ def largest_rows(drift: Drift, tokenizer: Any, count: int = SHOWN) -> list[dict[
         tokenizer: Of both.
         count: At most so many.
     """
-    return [{"text": one.document, "after": f"…{_code(one.context)}", "follows": _code(one.following),
+    return [{"text": one.document, "after": f"…{_code(one.context)}",
+             "follows": _code(one.following) if one.following != one.base_says else None,  # none: what the base says
              "base says": f"{_code(one.base_says)} ({one.base_says_probability:.1%})",
              "tuned says": f"{_code(one.tuned_says)} ({one.tuned_says_probability:.1%})",
              "tuned gives what follows": _share(one.tuned_probability), "KL (nats)": one.kl}
@@ -109,7 +110,7 @@ def _nats(one: Estimate) -> str:
 
 
 def _percent(one: Estimate) -> str:
-    return f"{100 * one.value:.2g} %" + (f" ({_ends(one, 100)})" if np.isfinite(one.low) else "")
+    return f"{100 * one.value:.3g} %" + (f" ({_ends(one, 100)})" if np.isfinite(one.low) else "")
 
 
 def _ends(one: Estimate, factor: float = 1.0) -> str:
