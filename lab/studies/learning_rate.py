@@ -57,7 +57,7 @@ def _sweep_name(config: Config) -> str:
 
 
 def _sweep(run: Any, setup: Any, config: Config, grid: list[Config]) -> None:
-    from lab.studies import rate_figures, rate_verdicts
+    from lab.studies import frontiers, rate_figures, rate_verdicts
     from lab.studies.children import train_children
     from lab.studies.closing import close
     from lab.studies.point_rows import row
@@ -69,8 +69,11 @@ def _sweep(run: Any, setup: Any, config: Config, grid: list[Config]) -> None:
     table = [row(point, config) for point in trained]
     run.table("rates", table)
     rate_figures.draw(run, trained, fits, config)
+    learned_and_lost = frontiers.draw(run, trained, label=lambda p: rate_figures.label(p, config),
+                                      value=lambda p: p.lr if len(fits) == 1 else p.r)
     best = min((p for p in trained if p.trained.best), key=lambda p: p.trained.best.loss, default=None)  # type: ignore
     close(run, verdicts, Report(
-        question=QUESTION, table=table, limits=LIMITS, sources=[p.run_id for p in trained], prediction=config.predict,
+        question=QUESTION, table=table, limits=frontiers.limits(LIMITS, config), sources=[p.run_id for p in trained],
+        prediction=config.predict, sections=learned_and_lost,
         next=[next_command("loss_curves", run_ids=run.id),
               *([next_command("ask", run_ids=best.run_id)] if best else [])]))

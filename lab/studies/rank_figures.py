@@ -28,7 +28,7 @@ def draw(run: Run, points: Sequence[Point], config: Any) -> None:
     figure, axes = panels(3 if total else 2, columns=3, height=3.9)
     loss_by_rank(parameters, loss, ranks, axes[0], intervals=intervals, base_loss=points[0].trained.base.loss,
                  covers=covers)
-    overlay([held_out_curve(p) for p in points], axes[1], labels=[_label(p, config) for p in points], values=ranks.tolist(),
+    overlay([held_out_curve(p) for p in points], axes[1], labels=[label(p, config) for p in points], values=ranks.tolist(),
             value_name="rank", diverged=[p.trained.diverged_at for p in points])
     arrays = {"ranks": ranks, "parameters": parameters, "loss": loss, "loss_intervals": intervals,
               "seeds": np.array([p.seed for p in points])}
@@ -40,7 +40,8 @@ def draw(run: Run, points: Sequence[Point], config: Any) -> None:
     run.figure("ranks", figure, arrays)
 
 
-def _label(point: Point, config: Any) -> str:
+def label(point: Point, config: Any) -> str:
+    """Returns a training's short name among those of its sweep."""
     return f"r={point.r}" if config.seeds == 1 else f"r={point.r}, seed {point.seed}"
 
 

@@ -32,7 +32,7 @@ def draw(run: Run, points: Sequence[Point], fits: dict[int, RateFit], config: An
         if fitted is not None:
             arrays |= {f"fit_rates_r{rank}": fitted, f"fit_loss_r{rank}": fit.at(fitted)}
     overlay([held_out_curve(p) for p in points], axes[1],
-            labels=[f"{f'r={p.r}, ' if several else ''}lr={compact(p.lr)}" for p in points],
+            labels=[label(p, config) for p in points],
             values=rates.tolist(), value_name="learning rate", diverged=[p.trained.diverged_at for p in points])
     if several:
         grid_rates, grid_ranks = np.unique(rates), np.unique(ranks)
@@ -40,6 +40,12 @@ def draw(run: Run, points: Sequence[Point], fits: dict[int, RateFit], config: An
         rate_rank(cells, grid_rates, grid_ranks, axes[2])
         arrays |= {"map": cells, "map_rates": grid_rates, "map_ranks": grid_ranks}
     run.figure("rates", figure, arrays)
+
+
+def label(point: Point, config: Any) -> str:
+    """Returns a training's short name among those of its sweep."""
+    rank = f"r={point.r}, " if len(set(config.r)) > 1 else ""
+    return f"{rank}lr={compact(point.lr)}{'' if config.seeds == 1 else f', seed {point.seed}'}"
 
 
 def _mean(values: np.ndarray) -> float:
