@@ -135,8 +135,8 @@ def _loaded(manager: Any, name: str) -> list[Any]:
             tasks = list(manager.load([name])["tasks"].values())
         except Exception as error:  # datasets raises whatever its readers and its connection raise
             raise DataError(
-                f"tasks={name}: its data is not on this machine and could not be fetched ({_first_line(error)}); fetch it once "
-                f"where the Hub can be reached, or leave {name} out") from error
+                f"tasks={name}: its data is not on this machine and could not be fetched ({_first_line(error)}); fetch it "
+                f"once where the Hub can be reached, or leave {name} out") from error
     for task in tasks:
         metrics = set(task._metric_fn_list)
         usable = task.OUTPUT_TYPE in ("multiple_choice", "loglikelihood_rolling") or (

@@ -1,7 +1,7 @@
 """How much of what a base could do a model lost while it trained. C checkpoints, the bare base first; N items of a suite."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -58,9 +58,18 @@ def estimate(correct: Mapping[str, np.ndarray], clusters: Mapping[str, np.ndarra
         checkpoint: Its place among the C.
     """
     each = [compare(right[0], right[checkpoint], clusters[suite]).estimate for suite, right in correct.items()]
+    items, groups = sum(len(c) for c in clusters.values()), sum(len(np.unique(c)) for c in clusters.values())
+    return mean(each, f"evaluation items only (n={items} in {groups} clusters of {len(each)} suites)")
+
+
+def mean(each: Sequence[Estimate], covers: str) -> Estimate:
+    """Returns the mean of several suites' estimates, each counting the same, with its interval; see `interval`.
+
+    Args:
+        each: Independent of one another, at least one.
+        covers: What the interval covers.
+    """
     value = float(np.mean([suite.value for suite in each]))
     below = math.hypot(*(suite.value - suite.low for suite in each)) / len(each)
     above = math.hypot(*(suite.high - suite.value for suite in each)) / len(each)
-    items, groups = sum(len(c) for c in clusters.values()), sum(len(np.unique(c)) for c in clusters.values())
-    return Estimate(value, value - below, value + above,
-                    f"evaluation items only (n={items} in {groups} clusters of {len(each)} suites)")
+    return Estimate(value, value - below, value + above, covers)

@@ -21,6 +21,7 @@ ENTRIES = (
     Entry("lora_rank", "fine-tuning", "how does rank change what is learned?"),
     Entry("learning_rate", "fine-tuning", "how does the learning rate change it?"),
     Entry("loss_curves", "fine-tuning", "what does a loss curve say?"),
+    Entry("forgetting", "fine-tuning", "what did the model lose while it learned?"),
     Entry("attention", "attention", "where does attention go?"),
     Entry("attention_compare", "attention", "what did fine-tuning change about it?"),
     Entry("probing", "representations", "what does each block add to the residual stream, and when is the answer there?"),
