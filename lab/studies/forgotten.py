@@ -57,7 +57,7 @@ def keep(run: Run, point: Point) -> None:
     figure, axes = panels(2, width=5.6, height=3.9)
     forgetting_panels(axes, found.steps, found.learned, lost.by_suite(found.correct),
                       {suite: lost.interval({suite: right}, found.clusters) for suite, right in found.correct.items()},
-                      kept_step=point.trained.best_step or None)
+                      mean_interval=lost.interval(found.correct, found.clusters), kept_step=point.trained.best_step or None)
     run.figure("forgetting", figure, found.arrays())
 
 
