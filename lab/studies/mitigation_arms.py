@@ -43,6 +43,12 @@ class Arm:
                 "replay": f"replay {100 * self.value:g} %", "stop": f"stopped at step {self.value:g}",
                 "rate": f"rate {text_of(self.value)}"}[self.kind]
 
+    @property
+    def short(self) -> str:
+        """The same where its kind is said already: `× 0.5`, `25 %`."""
+        return {"scale": f"× {text_of(self.value)}", "replay": f"{100 * self.value:g} %", "stop": f"step {self.value:g}",
+                "rate": text_of(self.value)}.get(self.kind, self.label)
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:

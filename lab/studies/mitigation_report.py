@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lab import options
 from lab.evaluation.capacity import learned_bits
 from lab.evaluation.intervals import Estimate
 from lab.figures import mitigation as figures
+from lab.options import text_of
 from lab.studies.closing import close
 from lab.studies.finetune import Config as Training
 from lab.studies.mitigation_arms import KINDS, Arm, Measured
@@ -61,7 +61,7 @@ def close_run(run: Run, config: Any, source: Source, trainings: Trainings, found
         question=question, table=rows, limits=limits(config, source, trainings), prediction=config.predict,
         sections=[("Recommendation", "\n\n".join(each for each in words if each)),
                   ("Accuracy by suite", table(suite_rows(found)))],
-        sources=[source.capsule.run_id], next=commands(config, source, found, said)))
+        sources=[source.capsule.run_id, *trainings.run_ids], next=commands(run.id, config, source, said)))
     print(f"{said.outcome}: {said.reason}")
 
 
@@ -79,7 +79,7 @@ def row(found: Measured, arm: Arm, said: Recommendation) -> dict[str, Any]:
     if found.answers is not None:
         cells["learned (bits)"] = learned_bits(arm.row_nll, found.answers)
     return {**cells, "lost (points)": lost.value if beside else None,
-            "95 % interval over items": _span(lost) if beside else None,
+            "95 % interval over items": _span(lost) + (" (few flips)" if "few" in lost.covers else "") if beside else None,
             "documents (bits per byte more)": text.value if beside else None,
             "95 % interval over documents": _span(text) if beside else None,
             "training steps": arm.steps or None,
@@ -116,10 +116,10 @@ def draw(run: Run, found: Measured, said: Recommendation, keep: float) -> None:
     arrays = {"learned": np.array([_ends(estimate(found.learned(arm), "")) for arm in arms]),
               "lost": np.array([_ends(found.saved(found.base, arm)) for arm in arms]),
               "text": np.array([_ends(estimate(found.text_lost(arm), "")) for arm in arms])}
-    labels = [arm.label for arm in arms]
+    labels = [arm.short for arm in arms]
     chosen = [place[id(arm)] for arm in said.arms if said.outcome != "none keeps enough"]
-    run.figure("frontier", figures.frontier(groups, labels, **arrays, base=0, trained=1, keep=keep, chosen=chosen), {
-        **arrays, "labels": np.array(labels), "kinds": np.array([arm.kind for arm in arms]),
+    run.figure("remedies", figures.remedies(groups, labels, **arrays, base=0, trained=1, keep=keep, chosen=chosen), {
+        **arrays, "labels": np.array([arm.label for arm in arms]), "kinds": np.array([arm.kind for arm in arms]),
         "values": np.array([arm.value for arm in arms]), "chosen": np.array(chosen, dtype=int)})
 
 
@@ -131,15 +131,16 @@ def limits(config: Any, source: Source, trainings: Trainings) -> list[str]:
             *([f"Trainings that came apart and are no remedy: {', '.join(apart)}."] if apart else [])]
 
 
-def commands(config: Any, source: Source, found: Measured, said: Recommendation) -> list[str]:
+def commands(run_id: str, config: Any, source: Source, said: Recommendation) -> list[str]:
     """Returns what to type next: what acts on the recommendation, or looks closer."""
     own = source.capsule.run_id
     acting = [command(config, source, arm) for arm in said.arms]
     trained = [arm.run_id for arm in said.arms if arm.kind in ("replay", "rate")]
     if trained:
         acting.append(next_command("ask", run_ids=(own, *trained)))
-    if said.outcome == "none forgets less" and not config.replay and found.remedies:
-        acting.append(next_command("mitigation", run_id=own))
+    if said.outcome in ("none forgets less", "none stands out", "none keeps enough"):  # the trainings are not repeated
+        acting.append(next_command("mitigation", **told(config, type(config)()) | {
+            "evaluate_items": 4 * config.evaluate_items, "resume": (run_id,)}))
     return acting or [next_command("forgetting", run_id=own), next_command("ask", run_ids=own)]
 
 
@@ -147,13 +148,16 @@ def command(config: Any, source: Source, arm: Arm) -> str:
     """Returns the command that makes a model with this remedy."""
     own = source.capsule.run_id if source.capsule.which == "best" else f"{source.capsule.run_id}@last"
     if arm.kind == "scale":
-        return next_command("adapter_geometry", run_id=own, ablate=f"scale:{options.text_of(arm.value)}", keep=True)
+        return next_command("adapter_geometry", run_id=own, ablate=f"scale:{text_of(arm.value)}", keep=True)
     plain = replace(source.training, evaluate="none")
     training = {"replay": lambda: with_replay(plain, arm.value, config.replay_data, longer=config.longer),
                 "rate": lambda: replace(plain, lr=arm.value), "stop": lambda: stopped_at(plain, int(arm.value))}[arm.kind]()
-    default = options.as_json(Training())
-    told = {name: getattr(training, name) for name, value in options.as_json(training).items() if value != default[name]}
-    return next_command("finetune", **told)
+    return next_command("finetune", **told(training, Training()))
+
+
+def told(config: Any, default: Any) -> dict[str, Any]:
+    """Returns the options that are not the default ones."""
+    return {name: value for name, value in vars(config).items() if value != getattr(default, name)}
 
 
 def _span(found: Estimate, scale: float = 1.0) -> str:

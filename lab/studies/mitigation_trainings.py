@@ -27,6 +27,12 @@ class Trainings:
     apart: tuple[Trial, ...] = ()
 
     @property
+    def run_ids(self) -> list[str]:
+        """Of all of them."""
+        again = [self.again.run_id] if self.again else []
+        return [*again, *(trial.run_id for _, _, trial in self.remedies), *(trial.run_id for trial in self.apart)]
+
+    @property
     def remedies(self) -> list[tuple[str, float, Trial]]:
         """Kind, value and training of each."""
         return [*(("replay", share, one) for share, one in self.replay.items()),
