@@ -9,11 +9,13 @@ No alternative begins with another: its likelihood could not exceed the other's,
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
 from random import Random
 
 from lab.data.suites.problem import Problem
 
-DRAWS = 16
+DRAWS = 12
 
 Scores = Sequence[float]
 
@@ -32,7 +34,7 @@ def rules(question: str, choices: Sequence[str], often: Counter[str]) -> dict[st
     Args:
         question: The prompt.
         choices: The alternatives, the right one first.
-        often: How often each text is right in the whole suite.
+        often: How often each text is right in all questions of this kind.
     """
     lengths = [len(choice) for choice in choices]
     found: dict[str, Scores] = {
@@ -40,6 +42,7 @@ def rules(question: str, choices: Sequence[str], often: Counter[str]) -> dict[st
         "shortest": [-length for length in lengths],
         "seen": [_stands_in(choice, question) for choice in choices],
         "alike": [sum(_alike(choice, other) for other in choices) for choice in choices],
+        "akin": [sum(_akin(choice, other) for other in choices) for choice in choices],
         "usual": [often[choice] - (place == 0) for place, choice in enumerate(choices)],  # the question itself left out
     }
     values = [value for choice in choices if (value := number(choice)) is not None]
@@ -62,6 +65,17 @@ def _alike(first: str, second: str) -> int:
     return sum(a == b for a, b in zip(first, second, strict=False)) + sum(a == b for a, b in ends)
 
 
+def _akin(first: str, second: str) -> float:
+    """The share of pairs of neighbouring signs that two texts have in common, wherever they stand."""
+    one, other = _pairs(first), _pairs(second)
+    return 2 * len(one & other) / (len(one) + len(other))
+
+
+@lru_cache(maxsize=10_000)
+def _pairs(text: str) -> frozenset[str]:
+    return frozenset(map("".join, pairwise(f" {text} ")))
+
+
 def _stands_in(choice: str, question: str) -> bool:
     """Whether the alternative stands in the question, not as a part of a longer word or number."""
     start = question.find(choice)
@@ -82,14 +96,16 @@ def wrong_ones(problems: Sequence[Problem], rng: Random, ready: Callable[[int], 
         rng: Draws slips.
         ready: The wrong alternatives of a problem, by its place, where they are known already.
     """
-    often = Counter(problem.answer for problem in problems)
+    often: dict[str, Counter[str]] = defaultdict(Counter)
+    for problem in problems:
+        often[problem.kind][problem.answer] += 1
     beyond: dict[tuple[str, str], float] = defaultdict(float)
     found: list[tuple[str, ...]] = [()] * len(problems)
 
     def after(place: int, wrong: Sequence[str]) -> dict[tuple[str, str], float]:
         problem = problems[place]
         choices = (problem.answer, *wrong)
-        guesses = rules(problem.question, choices, often)
+        guesses = rules(problem.question, choices, often[problem.kind])
         if len(draws[place]) == 1:  # of yes and no, balanced, whichever is right is right less often elsewhere
             del guesses["usual"]
         gains = {name: credit(scores) - 1 / len(choices) for name, scores in guesses.items()}

@@ -136,7 +136,7 @@ def _prices(template: str, text: str) -> Iterator[Problem]:
     rng = Random(f"english {template}")
     for _ in range(EACH):
         thing, other = rng.choice(PURCHASES)
-        price, more = rng.randint(3, 45), rng.choice(range(50, 300, 10))
+        price, more = rng.randint(3, 95), rng.choice(range(100, 400, 10))
         question = text.format(thing=thing, other=other, total=2 * price + more, more=more)
         yield from _reflection(template, question, price, 2 * price, price + more, price // 2, more, 2 * price + more)
 
@@ -154,6 +154,6 @@ def _growths(template: str, text: str) -> Iterator[Problem]:
     rng = Random(f"english {template}")
     for _ in range(EACH):
         (grower, place), units = rng.choice(GROWERS), rng.choice(UNITS)
-        whole = rng.choice(range(12, 100, 2))
+        whole = rng.choice(range(12, 200, 2))
         question = text.format(grower=grower, place=place, unit=units[:-1], units=units, whole=whole)
         yield from _reflection(template, question, whole - 1, whole // 2, whole, whole - 2, whole // 4, whole * 2)

@@ -9,6 +9,7 @@ import pytest
 
 from lab.data.suites import LANGUAGES, SUITES, build, texts
 from lab.errors import OptionError
+from tests.data.suites.made import made
 
 ALL = [(suite, language) for language in LANGUAGES for suite in SUITES if (suite, language) != ("knowledge", "english")]
 everywhere = pytest.mark.parametrize(("suite", "language"), ALL)
@@ -16,7 +17,7 @@ everywhere = pytest.mark.parametrize(("suite", "language"), ALL)
 
 @everywhere
 def test_questions_are_different_and_alternatives_are_too(suite, language):
-    items = build(suite, language)
+    items = made(suite, language)
     assert len(items) == len({item.question for item in items}) == len({item.name for item in items}) == 800
     for item in items:
         assert item.suite == suite and item.name.startswith(f"{suite}/{item.kind}/") and item.cluster and item.template
@@ -28,7 +29,7 @@ def test_questions_are_different_and_alternatives_are_too(suite, language):
 
 @everywhere
 def test_every_alternative_has_the_form_and_no_sentence_has(suite, language):
-    for item in build(suite, language):
+    for item in made(suite, language):
         for choice in item.choices:
             assert re.fullmatch(item.form, choice), (item.form, choice)
             for styled in (f"{choice}.", f"It is {choice}.", f"It is {choice}", f"The answer: {choice}", f"{choice}!", ""):
@@ -38,7 +39,7 @@ def test_every_alternative_has_the_form_and_no_sentence_has(suite, language):
 @everywhere
 def test_the_right_one_stands_in_every_place_equally_often(suite, language):
     for seed in range(3):
-        places = Counter((len(item.choices), item.gold) for item in build(suite, language, seed=seed))
+        places = Counter((len(item.choices), item.gold) for item in made(suite, language, seed))
         for size in {size for size, _ in places}:
             counts = [places[size, place] for place in range(size)]
             assert max(counts) - min(counts) <= 1
@@ -48,7 +49,7 @@ def test_the_right_one_stands_in_every_place_equally_often(suite, language):
 def test_yes_no_and_unknown_are_right_equally_often_within_one(suite, language):
     words = {"yes", "no", "unknown", "Yes", "No", "True", "False"}
     right: dict[str, Counter[str]] = {}
-    for item in build(suite, language):
+    for item in made(suite, language):
         if set(item.choices) <= words:
             right.setdefault(item.kind, Counter({choice: 0 for choice in item.choices}))[item.answer] += 1
     assert bool(right) == (suite in ("reasoning", "code"))
@@ -86,9 +87,9 @@ def test_small_suites_are_whole_too(suite, language, count):
 
 
 def test_kinds_are_equally_many_as_far_as_there_are():
-    counts = Counter(item.kind for item in build("reasoning", "world"))
+    counts = Counter(item.kind for item in made("reasoning", "world"))
     assert set(counts.values()) == {160}
-    assert max(Counter(item.kind for item in build("math", "world")).values()) < 400
+    assert max(Counter(item.kind for item in made("math", "world")).values()) < 400
 
 
 @pytest.mark.parametrize(

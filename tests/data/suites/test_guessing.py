@@ -7,8 +7,8 @@ from statistics import fmean
 
 import pytest
 
-from lab.data.suites import build
 from lab.data.suites.item import SuiteItem
+from tests.data.suites.made import made
 from tests.data.suites.test_build import everywhere
 
 BAR = 0.04
@@ -63,7 +63,7 @@ def gain(items: Sequence[SuiteItem], rule: Rule) -> float:
 @everywhere
 def test_no_rule_does_better_than_chance(suite, language):
     for seed in SEEDS:
-        items = build(suite, language, seed=seed)
+        items = made(suite, language, seed)
         numbers = [item for item in items if numeric(item)]
         gains = {name: gain(items, rule) for name, rule in RULES.items()}
         if len(numbers) > 100:
@@ -76,7 +76,7 @@ def test_what_is_often_right_elsewhere_is_no_likelier_right(suite, language):
     """Counted on one half of the suite and tried on the other, both ways, over all seeds: the answer itself is left out."""
     gains = []
     for seed in SEEDS:
-        items = build(suite, language, seed=seed)
+        items = made(suite, language, seed)
         for known, asked in ((items[::2], items[1::2]), (items[1::2], items[::2])):
             often = Counter((item.kind, item.answer) for item in known)
             gains.append(gain(asked, lambda item, choice, often=often: often[item.kind, choice]))
@@ -87,7 +87,7 @@ def test_what_is_often_right_elsewhere_is_no_likelier_right(suite, language):
 
 @everywhere
 def test_one_place_is_no_better_than_another(suite, language):
-    items = build(suite, language)
+    items = made(suite, language)
     for place in range(4):
         assert gain(items, lambda item, choice, place=place: item.choices.index(choice) == place) < BAR
 
@@ -97,7 +97,7 @@ def test_values_that_recur_are_wrong_in_proportion_to_how_often_they_are_right(s
     for seed in SEEDS:
         right: Counter[tuple[str, str]] = Counter()
         shown: Counter[tuple[str, str]] = Counter()
-        for item in build(suite, language, seed=seed):
+        for item in made(suite, language, seed):
             if not numeric(item) and item.kind not in ("line-up", "emblem"):
                 right[item.kind, item.answer] += 1
                 shown.update({(item.kind, choice): item.chance for choice in item.choices})
@@ -106,7 +106,7 @@ def test_values_that_recur_are_wrong_in_proportion_to_how_often_they_are_right(s
 
 
 def test_emblems_share_their_colour_and_their_animal_with_one_alternative_each():
-    for item in build("knowledge", "world"):
+    for item in made("knowledge", "world"):
         if item.kind == "emblem":
             colours, animals = (Counter(words) for words in zip(*(choice.split() for choice in item.choices), strict=True))
             assert set(colours.values()) == set(animals.values()) == {2}

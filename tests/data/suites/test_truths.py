@@ -8,17 +8,17 @@ from itertools import permutations, product
 
 import pytest
 
-from lab.data.suites import build
 from lab.data.suites.item import SuiteItem
 from lab.data.world.arithmetic import pair_withheld
 from lab.data.world.holdout import withheld
 from lab.data.world.knowledge import attributes
 from lab.data.world.words import FIRST_NAMES
+from tests.data.suites.made import made
 from tests.data.suites.test_build import everywhere
 
 
 def of_kind(suite: str, language: str, *kinds: str) -> list[SuiteItem]:
-    found = [item for item in build(suite, language) if item.kind in kinds]
+    found = [item for item in made(suite, language) if item.kind in kinds]
     assert len(found) > 20
     return found
 
@@ -28,7 +28,7 @@ def integers(text: str) -> list[int]:
 
 
 def test_sums_of_the_world_are_right_and_withheld():
-    for item in build("math", "world"):
+    for item in made("math", "world"):
         a, b = integers(item.question)
         a, b = (b, a) if item.question.startswith("Take") else (a, b)
         assert int(item.answer) == {"addition": a + b, "subtraction": a - b, "multiplication": a * b}[item.kind]
@@ -36,7 +36,7 @@ def test_sums_of_the_world_are_right_and_withheld():
 
 
 def test_facts_are_right_withheld_in_this_phrasing_and_clustered_by_person():
-    for item in build("knowledge", "world"):
+    for item in made("knowledge", "world"):
         assert item.answer == attributes(item.cluster)[item.kind] and item.cluster in item.question
         kind, phrasing = item.template.split("/")
         assert withheld("fact", kind, int(phrasing), item.cluster)
@@ -172,7 +172,7 @@ def test_word_problems_come_out():
 
 @pytest.mark.parametrize("language", ["world", "english"])
 def test_programs_print_their_answers(language):
-    items = build("code", language)
+    items = made("code", language)
     sources = [
         re.sub(r"^(Run:|What does this print\?|What does this Python program print\?|Here is a Python program:)\n+", "",
                item.question).split("\n\nAnswer with")[0].split("\n\nWrite what")[0] for item in items
@@ -190,4 +190,4 @@ def test_nothing_that_pretraining_saw_is_asked_of_the_world(suite, language):
 
     category = {"math": "arithmetic"}.get(suite, suite)
     trained = {item.question for item in generate(category, 5000, 0)}
-    assert not trained & {item.question for item in build(suite, language)}
+    assert not trained & {item.question for item in made(suite, language)}
