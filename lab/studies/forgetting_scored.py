@@ -44,7 +44,7 @@ class Measured:
         base: Of the bare base.
         tuned: Of the tuned model.
         drift: On the texts, or None without any.
-        resolution: [N] nats, the drift that rounding alone makes of the base on the same texts.
+        resolution: What rounding alone makes of the base on the same texts.
     """
 
     base: Scores

@@ -47,10 +47,8 @@ def named(config: Any) -> dict[str, list[Any]]:
         config: Of the study: `tasks`.
 
     Raises:
-        OptionError, DataError: See `lab.evaluation.harness.named`; or nothing is asked for.
+        OptionError, DataError: See `lab.evaluation.harness.named`.
     """
-    if not config.tasks:
-        raise OptionError(f"tasks is empty; name some of {', '.join(OWN)}, tasks of the harness, or auto")
     asked = [name for name in dict.fromkeys(config.tasks) if name not in (AUTO, *OWN)]
     for name in asked:
         near = difflib.get_close_matches(name, [*OWN, AUTO], n=1, cutoff=0.75)

@@ -89,7 +89,8 @@ def _kept(name: str, one: Any, p: float) -> Verdict:
         return _of_bits(name, one, p)
     said = [f"{one.lost} from right to wrong, {one.gained} from wrong to right of {one.items}", f"p {p:.3g} ({one.method})",
             *([one.words] if one.words else []), f"the smallest detectable loss is {one.detectable:.2g} points"]
-    return Verdict(name, outcome(one.estimate, p, TOLERATED), one.estimate.value, _POINTS,
+    unit = "points of answers" if name == "keeps_format" else _POINTS
+    return Verdict(name, outcome(one.estimate, p, TOLERATED), one.estimate.value, unit,
                    (one.estimate.low, one.estimate.high), one.estimate.covers, _NULL, "; ".join(said))
 
 
