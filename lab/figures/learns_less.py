@@ -1,4 +1,4 @@
-"""Learning against forgetting, arm by arm, and how many directions a whole model's update has."""
+"""The rates that each arm was given, and how many directions a whole model's update has."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,40 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from lab.figures.arrays import as_floats
 from lab.figures.layout import own_axes
-from lab.figures.theme import MUTED, SEQUENTIAL, WARNING, color, legend, nothing, reference
-
-
-def trajectories(arms: Mapping[str, Sequence[tuple[Any, Any]]], ax: Axes | None = None, *, xlabel: str, ylabel: str) -> Axes:
-    """What was lost against what was learned along training: an arm a colour, a seed a thin line, the mean a thick one.
-
-    All start at the bare base, in the origin; a circle is a checkpoint of the mean and a larger one the end. The lower of
-    two curves loses less at the same learning.
-
-    Args:
-        arms: By name, (C,) learned and (C,) lost of each seed, the bare base first.
-        xlabel: What is learned, with the unit.
-        ylabel: What is lost, with the unit.
-    """
-    ax = own_axes(ax)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if not any(arms.values()):
-        nothing(ax, "no arm has a training that ran to its end")
-        return ax
-    reference(ax, 0.0, "bare base: nothing lost")
-    for index, (name, seeds) in enumerate(arms.items()):
-        pairs = [(as_floats(learned), as_floats(lost)) for learned, lost in seeds]
-        if not pairs:
-            continue
-        tint = color(index)
-        if len(pairs) > 1:
-            for learned, lost in pairs:
-                ax.plot(learned, lost, color=tint, linewidth=0.8, alpha=0.45, zorder=2)
-        learned, lost = (np.mean([pair[axis] for pair in pairs], axis=0) for axis in (0, 1))
-        label = f"{name}, mean of {len(pairs)} seeds" if len(pairs) > 1 else name
-        ax.plot(learned, lost, color=tint, linewidth=1.8, marker="o", markersize=4, label=label, zorder=3)
-        ax.plot(learned[-1], lost[-1], color=tint, marker="o", markersize=9, zorder=4)
-    legend(ax, least=1)
-    return ax
+from lab.figures.ranks import around, mark_diverged
+from lab.figures.theme import MUTED, SEQUENTIAL, WARNING, color, legend
+from lab.figures.ticks import log_ticks
 
 
 def rates_tried(arms: Mapping[str, tuple[Any, Any]], ax: Axes | None = None, *, unit: str = "nats/token") -> Axes:
@@ -54,9 +23,6 @@ def rates_tried(arms: Mapping[str, tuple[Any, Any]], ax: Axes | None = None, *, 
         arms: By name, (N,) rates rising and (N,) losses, nan where a training diverged.
         unit: Of the loss.
     """
-    from lab.figures.ranks import around, mark_diverged
-    from lab.figures.ticks import log_ticks
-
     ax = own_axes(ax)
     ax.set(xlabel="learning rate", ylabel=f"held-out loss ({unit})")
     every = np.unique(np.concatenate([as_floats(rates) for rates, _ in arms.values()]))
@@ -99,7 +65,8 @@ def directions(share: Any, weight: Any, gaussian: Any, roles: Sequence[str], ax:
         ax.plot([kind - 0.36, kind + 0.36], [gaussian[kind]] * 2, color=WARNING, linewidth=2,
                 label="Gaussian matrix of the same shape" if kind == 0 else None, zorder=1)
     if paper is not None:
-        ax.axhline(paper, color="black", linestyle=":", linewidth=1.2, zorder=1, label="paper: W_q of Llama-2-7B, above")
+        ax.axhline(paper, color="black", linestyle=":", linewidth=1.2, zorder=1,
+                   label="W_q of Llama-2-7B in the paper: above this")
     ax.set_xticks(range(kinds), roles, rotation=30 if kinds > 5 else 0, ha="right" if kinds > 5 else "center")
     ax.set(xlim=(-0.6, kinds - 0.4), ylim=(0, 1.05), ylabel="directions that hold 90 % of the\nsquared singular values "
            "(share of full rank)")

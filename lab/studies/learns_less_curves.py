@@ -7,12 +7,14 @@ from math import log, sqrt
 import numpy as np
 
 from lab.errors import OptionError
-from lab.evaluation.intervals import Estimate
+from lab.evaluation.frontier import lost_at
+from lab.evaluation.intervals import Estimate, all_alike
 from lab.studies.learns_less_arms import halves
 from lab.studies.trials import Trial
 
 DRAWS = 1000
-LEVELS = 11  # of learning, at which two curves are compared
+NO_WIDTH = 1e-9
+LEVELS = 7  # of learning, at which two curves are compared
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Curve:
         learned: [D, C], fall of the loss on the held-out rows that no rate was chosen by, nats per token.
         lost: [D, C], percentage points of accuracy, mean over suites.
         text: [D, C], bits per byte that documents cost more.
+        least: Points by which `lost` is in doubt where no answer differs, see `least_doubt`.
     """
 
     steps: np.ndarray
     learned: np.ndarray
     lost: np.ndarray
     text: np.ndarray
+    least: float
 
 
 Curves = dict[int, dict[str, Curve]]
@@ -54,9 +58,9 @@ def curves(chosen: Mapping[int, Mapping[str, Trial]], *, draws: int = DRAWS) -> 
     rows = _times(len(halves(len(first.row_tokens))[1]), draws, generator)
     groups = {suite: _groups(clusters) for suite, clusters in first.clusters.items()}
     times = {suite: _times(len(member), draws, generator) for suite, member in groups.items()}
-    documents = _times(len(first.text_bytes), draws, generator)
-    return {seed: {arm: Curve(trial.steps, _learned(trial, rows), _lost(trial, groups, times), _text(trial, documents))
-                   for arm, trial in of_seed.items()} for seed, of_seed in chosen.items()}
+    documents, least = _times(len(first.text_bytes), draws, generator), least_doubt(first)
+    return {seed: {arm: Curve(trial.steps, _learned(trial, rows), _lost(trial, groups, times), _text(trial, documents),
+                              least) for arm, trial in of_seed.items()} for seed, of_seed in chosen.items()}
 
 
 def check_same_items(trials: Sequence[Trial]) -> None:
@@ -75,7 +79,7 @@ def check_same_items(trials: Sequence[Trial]) -> None:
                               "and cannot be compared; resume only parts of one study, or leave resume out")
 
 
-def combined(values: np.ndarray, *, items: str = "evaluation items") -> Estimate:
+def combined(values: np.ndarray, *, items: str = "evaluation items", least: float = 0.0) -> Estimate:
     """Returns the mean over seeds with an interval for both kinds of doubt, seeds and items.
 
     The half-widths of Student's interval over seeds and of the bootstrap over items, which all seeds share, are added as
@@ -85,17 +89,31 @@ def combined(values: np.ndarray, *, items: str = "evaluation items") -> Estimate
     Args:
         values: [seeds, D], as measured first, then with items resampled, alike in all seeds.
         items: What was resampled, in words.
+        least: Half-width of the part for items where no resample differs, see `least_doubt`.
     """
     from scipy import stats
 
     seeds, mean = len(values), values.mean(0)
     value = float(mean[0])
     low, high = (float(end) - value for end in np.percentile(mean[1:], [2.5, 97.5]))
+    if high - low <= NO_WIDTH:
+        low, high = -least, least
     if seeds == 1:
         return Estimate(value, value + low, value + high, f"{items} only, one training seed")
     over_seeds = float(stats.t.ppf(0.975, seeds - 1) * values[:, 0].std(ddof=1) / sqrt(seeds))
     return Estimate(value, value - sqrt(min(low, 0.0)**2 + over_seeds**2), value + sqrt(max(high, 0.0)**2 + over_seeds**2),
                     f"training seeds (n={seeds}) and {items}")
+
+
+def least_doubt(trial: Trial) -> float:
+    """Returns the points by which a loss of accuracy is still in doubt where not a single answer differs.
+
+    Args:
+        trial: For the number of its clusters.
+    """
+    groups = sum(len(np.unique(clusters)) for clusters in trial.clusters.values())
+    _, high = all_alike(0.0, groups, least=-100.0, most=100.0)
+    return float(high)
 
 
 def saved_at_equal_learning(one: Curve, other: Curve) -> np.ndarray | None:
@@ -118,29 +136,14 @@ def _saved(learned: np.ndarray, lost: np.ndarray, other_learned: np.ndarray, oth
     high = min(learned.max(), other_learned.max())
     if not high > low or low <= 0:
         return float("nan")
-    levels = np.linspace(low, high, LEVELS)
-    return float((lost_at(levels, other_learned, other_lost) - lost_at(levels, learned, lost)).mean())
+    saved = [_between(other_learned, other_lost, level) - _between(learned, lost, level)
+             for level in np.linspace(low, high, LEVELS)]
+    return float(np.mean(saved))
 
 
-def lost_at(levels: np.ndarray, learned: np.ndarray, lost: np.ndarray) -> np.ndarray:
-    """Returns what was lost when so much was first learned, straight between checkpoints; nan where it never was.
-
-    Args:
-        levels: Of learning.
-        learned: [C] at the checkpoints.
-        lost: [C] there.
-    """
-    found = np.full(len(levels), np.nan)
-    for at, level in enumerate(levels):
-        reached = np.flatnonzero(learned >= level)
-        if not len(reached):
-            continue
-        after = int(reached[0])
-        if after == 0:
-            found[at] = lost[0]
-            continue
-        share = (level - learned[after - 1]) / (learned[after] - learned[after - 1])
-        found[at] = lost[after - 1] + share * (lost[after] - lost[after - 1])
+def _between(learned: np.ndarray, lost: np.ndarray, level: float) -> float:
+    found = lost_at(learned, lost, level)
+    assert found is not None  # the levels are among those that both passed
     return found
 
 

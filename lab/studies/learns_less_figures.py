@@ -6,33 +6,41 @@ from typing import Any
 import numpy as np
 
 from lab.adapters.places import places
+from lab.figures.frontier import frontier
 from lab.figures.layout import panels
-from lab.figures.learns_less import directions, rates_tried, trajectories
+from lab.figures.learns_less import directions, rates_tried
 from lab.studies.learns_less_arms import Tuned
-from lab.studies.learns_less_curves import Curves
+from lab.studies.learns_less_curves import Curve, Curves, combined
 from lab.studies.learns_less_hypotheses import PAPER_SHARE
 from lab.studies.learns_less_updates import Ranks
 from lab.tracking.run import Run
 
-LEARNED = "learned: fall of the held-out loss (nats/token)"
+XLABELS = {"lost": "lost (points of accuracy, mean over suites)", "text": "lost (bits/byte of held-out documents)"}
 
 
 def draw_frontier(run: Run, tuned: Sequence[Tuned], curves: Curves) -> None:
-    """Draws what was lost against what was learned, in points and in bits per byte, at the checkpoints."""
-    names = [one.arm.name for one in tuned]
-    figure, axes = panels(2, width=5.6, height=4.2)
-    arrays: dict[str, np.ndarray] = {}
-    for ax, measure, ylabel in zip(axes, ("lost", "text"), ("lost (points of accuracy, mean over suites)",
-                                                            "lost (bits/byte of held-out documents)"), strict=True):
-        found = {name: [(of_seed[name].learned[0], getattr(of_seed[name], measure)[0]) for of_seed in curves.values()
-                        if name in of_seed] for name in names}
-        trajectories(found, ax, xlabel=LEARNED, ylabel=ylabel)
-    for seed, of_seed in curves.items():
-        for name, curve in of_seed.items():
-            arrays |= {f"{name}/seed_{seed}/{part}": values for part, values in (
-                ("steps", curve.steps), ("learned", curve.learned[0]), ("lost_points", curve.lost[0]),
-                ("text_bits_per_byte", curve.text[0]))}
-    run.figure("frontier", figure, arrays)
+    """Draws what was learned against what was lost, in points and in bits per byte: each arm's mean over seeds."""
+    figure, axes = panels(2, width=7.2, height=4.8)
+    arms = [one.arm for one in tuned if any(one.arm.name in of_seed for of_seed in curves.values())]
+    seeds = {arm.name: [of_seed[arm.name] for of_seed in curves.values() if arm.name in of_seed] for arm in arms}
+    for ax, measure in zip(axes, XLABELS, strict=True):
+        learned = [np.mean([curve.learned[0] for curve in seeds[arm.name]], axis=0) for arm in arms]
+        lost = [np.mean([getattr(curve, measure)[0] for curve in seeds[arm.name]], axis=0) for arm in arms]
+        frontier(learned, lost, ax, labels=[arm.name for arm in arms], values=[arm.r for arm in arms],
+                 intervals=[_ends(seeds[arm.name], measure) for arm in arms], covers="seeds and items",
+                 ylabel="learned (nats/token below the bare base)")
+        ax.set_xlabel(f"{XLABELS[measure]}; right is worse")
+    run.figure("frontier", figure, {
+        f"{name}/seed_{seed}/{part}": values for seed, of_seed in curves.items() for name, curve in of_seed.items()
+        for part, values in (("steps", curve.steps), ("learned", curve.learned[0]), ("lost_points", curve.lost[0]),
+                             ("text_bits_per_byte", curve.text[0]))})
+
+
+def _ends(seeds: Sequence[Curve], measure: str) -> np.ndarray:
+    """The ends of the interval at each checkpoint, [C, 2]."""
+    values = np.array([getattr(curve, measure) for curve in seeds])  # [seeds, D, C]
+    found = [combined(values[:, :, at], least=seeds[0].least if measure == "lost" else 0.0) for at in range(values.shape[2])]
+    return np.array([(0.0, 0.0) if at == 0 else (one.low, one.high) for at, one in enumerate(found)])
 
 
 def draw_rates(run: Run, tuned: Sequence[Tuned]) -> None:

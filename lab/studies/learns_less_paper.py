@@ -33,7 +33,7 @@ _CLAIMS: dict[str, tuple[str, str, str, str]] = {
     "full_update_high_rank": (
         "the full update is of high rank", "W_q of layer 26, Llama-2-7B on StarCoder; rank-90",
         "more than 1500 of 4096 (.37), for base, tuned and difference alike; higher in MLP than in attention (figures)",
-        "one matrix there, the mean of all here; a Gaussian matrix has .51"),
+        "one square matrix there, where a Gaussian has .51; here the mean of all, wide ones too, where it has more"),
     "full_update_ten_times_lora": (
         "10 to 100 times a LoRA rank", "from 0.25 billion tokens on, against ranks from 16", "10 to 100",
         "a factor against a rank grows with the model's width: the share of full rank does not"),

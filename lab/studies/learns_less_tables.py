@@ -96,7 +96,10 @@ def _arm(evidence: Evidence, one: Tuned, trials: Sequence[Trial]) -> dict[str, A
 
 def _own(evidence: Evidence, name: str, measure: str) -> Estimate | None:
     seeds = [of_seed[name] for of_seed in evidence.curves.values() if name in of_seed]
-    return combined(np.array([getattr(curve, measure)[:, -1] for curve in seeds])) if seeds else None
+    if not seeds:
+        return None
+    return combined(np.array([getattr(curve, measure)[:, -1] for curve in seeds]),
+                    least=seeds[0].least if measure == "lost" else 0.0)
 
 
 def _shown(found: Estimate | None) -> str | None:

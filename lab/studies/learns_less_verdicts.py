@@ -85,8 +85,9 @@ def difference(evidence: Evidence, measure: str, names: Sequence[str]) -> Estima
     seeds = [arms for arms in evidence.curves.values() if {FULL, *names} <= arms.keys()]
     if not seeds or not names:
         return None
-    return combined(np.array([_last(arms[FULL], measure) - np.mean([_last(arms[name], measure) for name in names], axis=0)
-                              for arms in seeds]))
+    values = np.array([_last(arms[FULL], measure) - np.mean([_last(arms[name], measure) for name in names], axis=0)
+                       for arms in seeds])
+    return combined(values, least=seeds[0][FULL].least if measure == "lost" else 0.0)
 
 
 def _against_full(measure: str, unit: str) -> Callable[[Hypothesis, Evidence], Verdict]:
@@ -114,7 +115,8 @@ def _slope(measure: str, unit: str) -> Callable[[Hypothesis, Evidence], Verdict]
         values = np.array([sum(weight * _last(arms[name], measure) for weight, name in zip(weights, loras, strict=True))
                            for arms in seeds.values()])
         means = [f"{name} {np.mean([_last(arms[name], measure)[0] for arms in seeds.values()]):.3g}" for name in loras]
-        return _decided(stated, combined(values), len(seeds), unit=f"{unit} {DOUBLING}",
+        least = next(iter(next(iter(seeds.values())).values())).least if measure == "lost" else 0.0
+        return _decided(stated, combined(values, least=least), len(seeds), unit=f"{unit} {DOUBLING}",
                         detail=[", ".join(means), evidence.remarks])
 
     return judge
@@ -135,7 +137,7 @@ def _equal_learning(stated: Hypothesis, evidence: Evidence) -> Verdict:
     values = np.mean(list(common.values()), axis=0)  # [seeds, D]
     defined = np.isfinite(values).all(0)
     each = [f"{name} {found[:, 0].mean():.3g}" for name, found in common.items()]
-    found = combined(values[:, defined])
+    found = combined(values[:, defined], least=next(iter(seeds.values()))[FULL].least)
     verdict = _decided(stated, found, len(seeds), unit=POINTS,
                        detail=[f"full has lost more than {', '.join(each)}", remark, evidence.remarks])
     if defined.mean() < FEWEST_DEFINED:
@@ -150,7 +152,7 @@ def _of_update(quantity: str, threshold: float, unit: str) -> Callable[[Hypothes
             return undecided(stated.name, unit=unit, null=stated.null, detail="no full fine-tune ran to its end")
         middle = middle_rank(evidence.config)
         found = updates.estimate(evidence.ranks, quantity, middle)
-        null = f"{stated.null}: {updates.null(evidence.ranks, quantity, middle):.3g}"
+        null = f"{updates.null(evidence.ranks, quantity, middle):.3g}: Gaussian matrices of the same shapes"
         verdict = _decided(stated, found, len(evidence.ranks), unit=unit, threshold=threshold, null=null,
                            detail=[updates.in_words(evidence.ranks)])
         if not updates.kept_exactly(evidence.ranks):

@@ -11,7 +11,7 @@ from lab.adapters.full_rank import UpdateRank
 from lab.errors import OptionError
 from lab.studies import learns_less_arms as arms
 from lab.studies import learns_less_paper, learns_less_tables, lora_learns_less
-from lab.studies.learns_less_curves import check_same_items, combined, curves, lost_at, saved_at_equal_learning
+from lab.studies.learns_less_curves import check_same_items, combined, curves, least_doubt, saved_at_equal_learning
 from lab.studies.learns_less_hypotheses import hypotheses, middle_rank
 from lab.studies.learns_less_verdicts import verdicts
 from lab.studies.lora_learns_less import Config
@@ -161,12 +161,6 @@ def test_the_interval_of_seeds_that_agree_is_that_of_items_and_the_other_way_rou
     assert "one training seed" in combined(items[None]).covers
 
 
-def test_lost_at_a_level_is_straight_between_checkpoints():
-    learned, lost = np.array([0.0, 1.0, 3.0, 2.0]), np.array([0.0, 4.0, 8.0, 20.0])
-    np.testing.assert_allclose(lost_at(np.array([0.0, 0.5, 1.0, 2.0, 3.0]), learned, lost), [0, 2, 4, 6, 8])
-    assert np.isnan(lost_at(np.array([3.1]), learned, lost)).all()
-
-
 def test_a_curve_is_what_the_trial_says_and_saves_nothing_against_itself():
     one = trial(8, learned=3.0, lost=6.0)
     found = curves({0: {"r=8": one}}, draws=50)[0]["r=8"]
@@ -176,6 +170,15 @@ def test_a_curve_is_what_the_trial_says_and_saves_nothing_against_itself():
     np.testing.assert_allclose(found.learned[0], one.row_nll[0, rows].mean() - one.row_nll[:, rows].mean(1), atol=1e-9)
     np.testing.assert_allclose(saved_at_equal_learning(found, found), 0)
     assert found.lost.shape == (51, 5) and found.lost[1:, -1].std() > 0
+
+
+def test_where_no_answer_changes_the_interval_is_that_of_so_many_clusters():
+    """Clopper and Pearson's interval for none of 400 clusters, not one of no width."""
+    trials = study(LESS, dict.fromkeys(LESS, 0.0))
+    bound = 100 * stats.binomtest(0, 400).proportion_ci(0.95, method="exact").high
+    assert least_doubt(trials[0]) == pytest.approx(bound)
+    found = decide(trials)["lora_forgets_less"]
+    assert found.outcome == "undecided" and found.interval == pytest.approx((-bound, bound))
 
 
 def test_clusters_are_drawn_whole():
