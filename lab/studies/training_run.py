@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,27 @@ from lab.models.loading import Base, load_base, restore, snapshot
 from lab.randomness import seed_everything
 from lab.studies import opening
 from lab.studies.retention import Checkpoints, Forgetting, Suites, auto_replay
+from lab.studies.sampled import Answers
 from lab.studies.training_options import TrainingOptions, base_quantization
 from lab.tracking import capsule
 from lab.tracking.run import Run
 from lab.training import finetune as training
 from lab.training.checkpoints import spread
-from lab.training.evaluate import Evaluation, evaluate, greedy_answers, split_row
+from lab.training.evaluate import Evaluation, evaluate
 from lab.training.finetune import Trained, finetune
 
-SAMPLES = 20
 EVALUATIONS = 15
 LARGE = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the points of a sweep share; `suites` where they measure forgetting."""
+    """What the points of a sweep share: `suites` where they measure forgetting, and `measured` of the base by the first."""
 
     base: Base
     data: Dataset
     suites: Suites | None = None
+    measured: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,10 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
     base, data = setup.base, setup.data
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     _record_facts(run, setup, trainable)
-    answers = _Answers(base, data)
-    answers.ask(model, "base")
+    answers = Answers(base, data)
+    if "answers" not in setup.measured:
+        setup.measured["answers"] = answers.said(model)
+    answers.keep("base", setup.measured["answers"])
     began = time.monotonic()
     history = History()
 
@@ -163,7 +166,8 @@ def _train(run: Run, setup: Setup, config: TrainingOptions, model: Any, *, r: in
         eval_every=config.eval_every or max(1, config.steps // EVALUATIONS),
         gradient_checkpointing=_checkpointing(base),
         on_step=on_step, checkpoints=spread(config.steps, config.checkpoints) if checkpoints else (),
-        on_checkpoint=on_checkpoint, label=run.name)
+        on_checkpoint=on_checkpoint, base=setup.measured.get("losses"), label=run.name)
+    setup.measured["losses"] = trained.base
     seconds = time.monotonic() - began
     if trained.diverged_at is not None:
         run.tags({"lab.diverged_at_step": str(trained.diverged_at)})
@@ -196,27 +200,7 @@ def _record_facts(run: Run, setup: Setup, trainable: int) -> None:
                     {"different": data.replay.different})
 
 
-class _Answers:
-    """Twenty fixed held-out prompts and what the model says to them at several moments."""
-
-    def __init__(self, base: Base, data: Dataset):
-        self.tokenizer = base.tokenizer
-        pairs = [split_row(row) for row in data.evaluation[:SAMPLES]]
-        self.prompts = [prompt for prompt, _ in pairs]
-        self.length = min(64, 4 + max(len(expected) for _, expected in pairs))
-        self.rows = [{"prompt": self._text(prompt), "rendered": base.tokenizer.decode(prompt),
-                      "expected": self._text(expected)} for prompt, expected in pairs]
-
-    def ask(self, model: Any, moment: str) -> None:
-        answers = greedy_answers(model, self.tokenizer, self.prompts, self.length)
-        for row, answer in zip(self.rows, answers, strict=True):
-            row[moment] = answer
-
-    def _text(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
-
-
-def _keep(run: Run, setup: Setup, config: TrainingOptions, model: Any, trained: Trained, answers: _Answers
+def _keep(run: Run, setup: Setup, config: TrainingOptions, model: Any, trained: Trained, answers: Answers
           ) -> None:
     """Keeps the last and the best weights where they differ; the model ends up with the best."""
     if trained.best is None:  # diverged before any evaluation: there is nothing that anyone should load

@@ -81,12 +81,13 @@ class Setups:
         self._base: tuple[Any, Any] | None = None
         self._data: dict[Any, Any] = {}
         self._suites: dict[Any, Any] = {}
+        self._setups: dict[Any, Setup] = {}
 
     def of(self, config: Any) -> Setup:
         """Returns what a training needs."""
         named = base_of(config)
         if self._base is None or self._base[0] != named:
-            self._base, self._suites = None, {}
+            self._base, self._suites, self._setups = None, {}, {}
             opening.free()
             self._base = named, training_run.load(config)
         base = self._base[1]
@@ -97,7 +98,7 @@ class Setups:
         asked = (config.evaluate, config.evaluate_items)
         if asked not in self._suites:
             self._suites[asked] = training_run.read_suites(config, base)
-        return Setup(base, self._data[data], self._suites[asked])
+        return self._setups.setdefault((data, asked), Setup(base, self._data[data], self._suites[asked]))
 
 
 _latest: tuple[str, Setups] | None = None

@@ -82,7 +82,8 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
              steps: int, batch_size: int, accumulate: int, lr: float, schedule: str, warmup: float, seed: int,
              device: str, bf16: bool, eval_every: int, gradient_checkpointing: bool = False,
              on_step: Callable[[int, dict[str, float]], None], checkpoints: Collection[int] = (),
-             on_checkpoint: Callable[[int], None] = lambda step: None, label: str = "training") -> Trained:
+             on_checkpoint: Callable[[int], None] = lambda step: None, base: Evaluation | None = None,
+             label: str = "training") -> Trained:
     """Trains the tensors of `model` that require gradients.
 
     Args:
@@ -99,6 +100,7 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
         checkpoints: Optimiser steps at which `on_checkpoint` is called; at 0 the model is the bare base.
         on_checkpoint: Called with the optimiser steps taken, the model in evaluation mode. It may draw random numbers: the
             training goes on as if it had not been called. After a non-finite loss or gradient it is not called any more.
+        base: All evaluation rows before the first step, where an earlier training on the same base measured them.
         label: Shown with the progress.
 
     Returns:
@@ -106,6 +108,13 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
     """
     from datasets import Dataset
     from trl import SFTTrainer
+
+    known: dict[int, Evaluation] = {} if base is None else {0: base}
+
+    def whole(step: int) -> Evaluation:
+        if step not in known:
+            known[step] = evaluate(model, evaluation, step=step, pad_id=tokenizer.pad_token_id)
+        return known[step]
 
     def checkpoint(step: int) -> None:
         with set_aside(model):
@@ -117,11 +126,9 @@ def finetune(model: Any, tokenizer: Any, train: Sequence[dict[str, Any]], evalua
     reports = StepReports(
         steps=steps, eval_every=eval_every, on_step=on_step, progress=Progress(steps, label), device=device,
         tokens=lambda step: sum(collate.tokens[(step - 1) * accumulate:step * accumulate]),
-        evaluate=lambda step: evaluate(model, evenly(evaluation, CURVE_ROWS), step=step, pad_id=tokenizer.pad_token_id),
+        evaluate=lambda step: whole(step) if len(evaluation) <= CURVE_ROWS else evaluate(
+            model, evenly(evaluation, CURVE_ROWS), step=step, pad_id=tokenizer.pad_token_id),
         snapshot=lambda: trainable(model), checkpoint=checkpoint, checkpoints=checkpoints)
-
-    def whole(step: int) -> Evaluation:
-        return evaluate(model, evaluation, step=step, pad_id=tokenizer.pad_token_id)
 
     base = whole(0)
     with tempfile.TemporaryDirectory(prefix="lab-") as folder, _forward_restored(model):
