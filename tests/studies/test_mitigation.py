@@ -160,7 +160,7 @@ def test_what_cannot_be_tried_is_refused_before_work_starts(no_work, monkeypatch
     ({"run_id": None}, OptionError, "run_id=none: has to be given"),
     ({"run_id": "deadbeef"}, RunNotFound, "no run deadbeef"),
     ({"scales": (1.0,)}, OptionError, r"scales=1: allowed: a number above 0 and at most 0.99"),
-    ({"replay": (0.0,)}, OptionError, r"replay=0: allowed: a number above 0 and at most 0.95"),
+    ({"replay": (0.0,)}, OptionError, r"replay=0.0: allowed: a number above 0 and at most 0.95"),
     ({"keep": 1.5}, OptionError, "keep=1.5"), ({"evaluate_items": 0}, OptionError, "evaluate_items=0"),
     ({"part": "3/2"}, OptionError, "part=3/2"), ({"resume": ("deadbeef",)}, RunNotFound, "no run deadbeef")])
 def test_bad_values_are_refused_before_work_starts(no_work, source, given, error, words):
