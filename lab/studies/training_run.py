@@ -20,6 +20,7 @@ from lab.randomness import seed_everything
 from lab.studies import opening
 from lab.studies.retention import Checkpoints, Forgetting, Suites, auto_replay
 from lab.studies.sampled import Answers
+from lab.studies.training_history import History, as_rows, evaluations
 from lab.studies.training_options import TrainingOptions, base_quantization
 from lab.tracking import capsule
 from lab.tracking.run import Run
@@ -226,46 +227,12 @@ def _keep_one(run: Run, setup: Setup, config: TrainingOptions, model: Any, evalu
         capsule.keep(run, folder, kind, which, register=config.register if which == "best" else None)
 
 
-class History:
-    """The step metrics of one training as arrays, for its figure."""
-
-    def __init__(self) -> None:
-        self.points: dict[str, list[tuple[int, float]]] = {}
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.points.setdefault(name, []).append((step, value))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Returns `<metric>/steps` and `<metric>/values` of every metric."""
-        found = {}
-        for name, pairs in self.points.items():
-            found[f"{name}/steps"] = np.array([step for step, _ in pairs])
-            found[f"{name}/values"] = np.array([value for _, value in pairs])
-        return found
-
-
-def _as_rows(batches: list[list[int]]) -> np.ndarray:
-    """Returns the rows that each step trained on, [steps, rows], -1 where a batch was smaller."""
-    rows = np.full((len(batches), max(map(len, batches), default=0)), -1, dtype=np.int32)
-    for step, batch in enumerate(batches):
-        rows[step, :len(batch)] = batch
-    return rows
-
-
-def _evaluations(trained: Trained) -> dict[str, np.ndarray]:
-    """Losses of the single held-out rows behind the curve: steps [C], nats [C, rows], trained tokens [rows]."""
-    finite = [each for each in trained.evaluations if np.isfinite(each.nll).all()]
-    return {"held_out.steps": np.array([each.step for each in finite]), "held_out.nll": np.array([e.nll for e in finite]),
-            "held_out.tokens": trained.base.tokens if not finite else finite[0].tokens}
-
-
 def _draw(run: Run, config: TrainingOptions, model: Any, trained: Trained, history: History) -> None:
     arrays = history.arrays()
     figure, axes = panels(4)
     training_panel(axes, arrays, diverged_at=trained.diverged_at)
     kept = {name.replace("/", "."): values for name, values in arrays.items()}
-    run.figure("training", figure, {**kept, "batches": _as_rows(trained.batches), **_evaluations(trained)})
+    run.figure("training", figure, {**kept, "batches": as_rows(trained.batches), **evaluations(trained)})
     if config.method != "full" and trained.best_step:
         grid, roles = as_grid(spectra(model))
         run.figure("singular_values", singular_values(grid, roles), {"singular_values": grid, "modules": np.array(roles)})
