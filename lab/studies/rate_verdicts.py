@@ -11,6 +11,7 @@ from lab.studies.rules import undecided
 from lab.studies.training_options import compact
 from lab.studies.training_run import Point
 from lab.tracking.hypotheses import Hypothesis, Outcome, Verdict
+from lab.training.curve_rate_ratio import ratio
 from lab.training.curve_rates import RateFit, best_rate
 
 FACTOR = 2.0
@@ -35,7 +36,7 @@ def hypotheses(config: Any) -> list[Hypothesis]:
         if len(ranks) >= 2:
             stated.append(Hypothesis(
                 "best_rate_free_of_rank", f"The best rate of the largest and the smallest rank differ by less than {SAME}.",
-                f"ratio of the two best rates (parabola in the logarithm of the rate): supported if its interval lies "
+                f"ratio of the two best rates (smooth curve in the logarithm of the rate): supported if its interval lies "
                 f"between 1/{FACTOR:g} and {FACTOR:g}, refuted if wholly outside", "1: the same rate"))
     return stated
 
@@ -47,7 +48,7 @@ def fits(points: Sequence[Point]) -> dict[int, RateFit]:
     for rank in sorted({p.r for p in points if p.r is not None}):
         mine = [p for p in points if p.r == rank]
         losses = [best_of(p).loss if p.run_id in kept else math.nan for p in mine]
-        found[rank] = best_rate([p.lr for p in mine], losses)
+        found[rank] = best_rate([p.lr for p in mine], losses, [p.seed for p in mine])
     return found
 
 
@@ -114,18 +115,27 @@ def _gap(losses: Losses, end: float, best: float) -> float:
 
 
 def _free_of_rank(found: dict[int, RateFit]) -> Verdict:
-    name, null, unit = "best_rate_free_of_rank", "1: the same rate", "ratio"
-    small, large = found[min(found)], found[max(found)]
-    words = f"r={min(found)}: {small.words}; r={max(found)}: {large.words}"
-    if small.best is None or large.best is None or small.interval is None or large.interval is None:
+    return free_of_rank("best_rate_free_of_rank", min(found), max(found), found)
+
+
+def free_of_rank(name: str, low: int, high: int, found: dict[int, RateFit]) -> Verdict:
+    """Returns whether the best rates of two ranks differ by less than `FACTOR`.
+
+    Args:
+        name: Of the hypothesis.
+        low: The smaller rank.
+        high: The larger.
+        found: Fits by rank.
+    """
+    null, unit = "1: the same rate", "ratio"
+    words = f"r={low}: {found[low].words}; r={high}: {found[high].words}"
+    measured = ratio(found[high], found[low])
+    if measured is None:
         return undecided(name, unit=unit, null=null, detail=words)
-    low, high = large.interval[0] / small.interval[1], large.interval[1] / small.interval[0]
-    outcome: Outcome
-    if low > 1 / FACTOR and high < FACTOR:
+    outcome: Outcome = "undecided"
+    if measured.low > 1 / FACTOR and measured.high < FACTOR:
         outcome = "supported"
-    elif high < 1 / FACTOR or low > FACTOR:
+    elif measured.high < 1 / FACTOR or measured.low > FACTOR:
         outcome = "refuted"
-    else:
-        outcome = "undecided"
-    return Verdict(name=name, outcome=outcome, value=large.best / small.best, unit=unit, interval=(low, high),
-                   covers=f"{small.covers}, bounds combined", null=null, detail=words)
+    return Verdict(name=name, outcome=outcome, value=measured.value, unit=unit, interval=(measured.low, measured.high),
+                   covers=measured.covers, null=null, detail=words)

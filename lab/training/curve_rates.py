@@ -1,14 +1,16 @@
-"""The best learning rate of a sweep: a parabola in log rate around the lowest loss, and an interval for its vertex."""
+"""The best learning rate of a sweep: the lowest place of a smooth curve in log rate, and an interval for it."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lab.training.curve_rate_fits import MOST_SEEDWISE, SEEDS_NEEDED, lowest_of_parabola, lowest_over_seeds
 from lab.training.curves import too_few
 
 RATES_NEEDED = 3
 NOT_INSIDE = "not inside the grid"
+_LEAST = 1e-9  # nats; a loss of exactly 0 has no logarithm
 
 
 @dataclass(frozen=True)
@@ -17,17 +19,17 @@ class RateFit:
 
     Attributes:
         rates: Distinct rates, rising (G).
-        mean_loss: Mean over seeds, inf where any seed diverged (G).
+        mean_loss: Geometric mean over seeds, inf where any seed diverged (G).
         problem: Why there is no best rate, or an empty string.
         grid_best: The rate of the lowest mean loss, None if every rate diverged.
         bracket: Rates tried on either side of `grid_best`, the upper one possibly diverged; None at the grid's edge.
-        best: Vertex of the parabola; None where there is no parabola that opens upwards inside the bracket.
-        interval: For the vertex (Fieller 1954), widened to where a cubic puts it; None if there is nothing left to
-            estimate noise from, or if it is unbounded. In simulations it covered the best rate in 93 to 98 % of sweeps
-            with a parabola for a loss, and in 86 to 100 % with a strongly skewed one.
-        coefficients: Loss = c0 + c1 x + c2 x^2 with x = log(rate / grid_best).
+        best: Lowest place of the fitted curve; None where it has none inside the bracket.
+        interval: For the best rate; None if there is nothing left to estimate noise from, or if it is unbounded.
+        coefficients: log(loss) = c0 + c1 x + c2 x^2 (+ c3 x^3) with x = log(rate / grid_best).
         window: Lowest and highest rate fitted.
         covers: What the interval covers.
+        diverged: Rates at which any seed diverged; they bracket a best rate and are not fitted.
+        level: Of the interval.
     """
 
     rates: np.ndarray
@@ -37,7 +39,7 @@ class RateFit:
     bracket: tuple[float, float] | None = None
     best: float | None = None
     interval: tuple[float, float] | None = None
-    coefficients: tuple[float, float, float] | None = None
+    coefficients: tuple[float, ...] | None = None
     window: tuple[float, float] | None = None
     covers: str = ""
     diverged: tuple[float, ...] = ()
@@ -54,7 +56,7 @@ class RateFit:
         if self.problem or self.bracket is None:
             return self.problem
         if self.best is None:
-            return f"best rate between {self.bracket[0]:g} and {self.bracket[1]:g} (no parabola fits there)"
+            return f"best rate between {self.bracket[0]:g} and {self.bracket[1]:g} (no smooth curve is lowest there)"
         if self.interval is None:
             return f"best rate {self.best:.2g}, between {self.bracket[0]:g} and {self.bracket[1]:g} (no interval)"
         low, high = self.interval
@@ -62,101 +64,72 @@ class RateFit:
         return f"best rate {self.best:.2g}, {self.level:.0%} interval {low:.2g} to {high:.2g}{beyond}"
 
     def at(self, rates: np.ndarray) -> np.ndarray:
-        """The parabola's loss at these rates."""
+        """The fitted curve's loss at these rates."""
         assert self.coefficients is not None and self.grid_best is not None
-        return np.polynomial.polynomial.polyval(np.log(np.asarray(rates) / self.grid_best), self.coefficients)
+        logs = np.log(np.asarray(rates) / self.grid_best)
+        return np.exp(np.polynomial.polynomial.polyval(logs, np.array(self.coefficients)))
 
 
-def best_rate(rates: Any, losses: Any, *, level: float = 0.95) -> RateFit:
+def best_rate(rates: Any, losses: Any, seeds: Any = None, *, level: float = 0.95) -> RateFit:
     """The best of a sweep's learning rates.
 
-    The parabola goes through the nearest rate on each side of the lowest loss if seeds were repeated there, otherwise
-    through the nearest two, so that something is left to judge the noise by. A loss curve is no parabola over a wide
-    grid; farther rates would decide where the vertex lies.
+    The logarithm of the loss is fitted, whose lowest place is the loss's own: near it a loss that spans decades is no
+    parabola, its logarithm is. Only the nearest rates are fitted; farther ones would decide where the lowest place lies.
 
     Args:
         rates: (N,) rate of every training; seeds repeat a rate.
         losses: (N,) its held-out loss in nats per token; nan or inf if it diverged.
+        seeds: (N,) its seed. Where three or more are known at every rate fitted, the interval says how far the seeds'
+            own curves agree (`lowest_over_seeds`), otherwise how far single losses lie from one parabola
+            (`lowest_of_parabola`).
         level: Of the interval.
     """
     rates, losses = np.asarray(rates, dtype=np.float64), np.asarray(losses, dtype=np.float64)
+    finite = np.isfinite(losses)
+    logs = np.log(np.maximum(np.where(finite, losses, 1.0), _LEAST))
     grid = np.unique(rates)
-    mean = np.array([np.where(np.isfinite(losses[rates == rate]), losses[rates == rate], np.inf).mean()
-                     for rate in grid])
-    stable = np.flatnonzero(np.isfinite(mean))
+    mean = np.array([logs[rates == rate].mean() if finite[rates == rate].all() else np.inf for rate in grid])
     diverged = tuple(float(rate) for rate in grid[~np.isfinite(mean)])
-    if len(stable) == 0:
+    if not np.isfinite(mean).any():
         return RateFit(grid, mean, "every rate diverged", diverged=diverged)
     place = int(mean.argmin())
-    found: dict[str, Any] = {"grid_best": float(grid[place]), "diverged": diverged, "level": level}
+    found: dict[str, Any] = {"rates": grid, "mean_loss": np.exp(mean), "grid_best": float(grid[place]),
+                             "diverged": diverged, "level": level}
     short = too_few(len(grid), RATES_NEEDED)
     if short:
-        return RateFit(grid, mean, short.replace("points", "rates"), **found)
+        return RateFit(problem=short.replace("points", "rates"), **found)
     if place in (0, len(grid) - 1):
         side = "lowest" if place == 0 else "highest"
-        return RateFit(grid, mean, f"{NOT_INSIDE}: the {side} rate tried, {grid[place]:g}, is the best", **found)
+        return RateFit(problem=f"{NOT_INSIDE}: the {side} rate tried, {grid[place]:g}, is the best", **found)
     found["bracket"] = (float(grid[place - 1]), float(grid[place + 1]))
     if not np.isfinite(mean[[place - 1, place + 1]]).all():
-        return RateFit(grid, mean, **found)
-    return RateFit(grid, mean, **found, **_vertex(rates, losses, grid, stable, place, level))
+        return RateFit(**found)
+    return RateFit(**found, **_lowest(rates, logs, seeds, grid, mean, place, level))
 
 
-def _vertex(rates: np.ndarray, losses: np.ndarray, grid: np.ndarray, stable: np.ndarray, place: int,
+def _lowest(rates: np.ndarray, logs: np.ndarray, seeds: Any, grid: np.ndarray, mean: np.ndarray, place: int,
             level: float) -> dict[str, Any]:
-    for reach in (1, 2):
-        near = grid[stable[np.abs(stable - place) <= reach]]
-        used = np.isin(rates, near)
-        left = int(used.sum()) - 3
-        if left >= 3:
-            break
-    x = np.log(rates[used] / grid[place])
-    design = np.stack([np.ones_like(x), x, x**2], axis=1)
-    coefficients, *_ = np.linalg.lstsq(design, losses[used])
-    window = (float(near[0]), float(near[-1]))
-    vertex = float(grid[place] * np.exp(-coefficients[1] / (2 * coefficients[2]))) if coefficients[2] > 0 else np.nan
-    if not grid[place - 1] < vertex < grid[place + 1]:
+    """The lowest place of the fitted curve and its interval, as attributes of a `RateFit`."""
+    x = np.log(grid / grid[place])
+    stable = np.isfinite(mean)
+    of_seeds = None if seeds is None else _by_seed(rates, logs, np.asarray(seeds), grid)
+    if of_seeds is not None and len(of_seeds) >= SEEDS_NEEDED:
+        near = stable & (np.abs(np.arange(len(grid)) - place) <= MOST_SEEDWISE)
+        lowest = lowest_over_seeds(x[near], of_seeds[:, near], (x[place - 1], x[place + 1]), level)
+    else:
+        at = np.searchsorted(grid, rates)
+        lowest = lowest_of_parabola(x[at][stable[at]], logs[stable[at]], x[stable], (x[place - 1], x[place + 1]), level)
+    if lowest is None:
         return {}
-    found: dict[str, Any] = {"best": vertex, "coefficients": tuple(map(float, coefficients)), "window": window}
-    if left < 1:
-        return found
-    rss = float(((losses[used] - design @ coefficients) ** 2).sum())
-    covariance = np.linalg.inv(design.T @ design) * rss / left
-    ends = _fieller(coefficients, covariance, left, level)
-    repeated = len(near) < int(used.sum())
-    covers = "training seeds and skewness" if repeated else "deviations from a parabola and skewness, no other seeds"
-    if ends is None:
-        return found
-    shift = _cubic_minimum(rates, losses, grid, stable, place) + coefficients[1] / (2 * coefficients[2])
-    low, high = (float(grid[place] * np.exp(end)) for end in (ends[0] + min(shift, 0.0), ends[1] + max(shift, 0.0)))
-    return {**found, "interval": (low, high), "covers": covers}
+    ends = None if lowest.interval is None else tuple(float(grid[place] * np.exp(end)) for end in lowest.interval)
+    return {"best": float(grid[place] * np.exp(lowest.x)), "coefficients": lowest.coefficients,
+            "window": tuple(float(grid[place] * np.exp(end)) for end in lowest.window), "interval": ends,
+            "covers": lowest.covers}
 
 
-def _cubic_minimum(rates: np.ndarray, losses: np.ndarray, grid: np.ndarray, stable: np.ndarray, place: int) -> float:
-    """Log distance from the best rate tried to the minimum of a cubic through the nearest two rates on each side.
-
-    Above its best rate a loss rises faster than it fell: how far a skewed curve moves the minimum belongs into the
-    interval.
-    """
-    near = grid[stable[np.abs(stable - place) <= 2]]
-    used = np.isin(rates, near)
-    x = np.log(rates[used] / grid[place])
-    cubic = np.polynomial.polynomial.polyfit(x, losses[used], min(3, len(near) - 1))
-    low, high = np.log(grid[[place - 1, place + 1]] / grid[place])
-    tried = np.linspace(low, high, 401)
-    return float(tried[np.polynomial.polynomial.polyval(tried, cubic).argmin()])
-
-
-def _fieller(coefficients: np.ndarray, covariance: np.ndarray, left: int, level: float) -> tuple[float, float] | None:
-    """All x where the slope c1 + 2 c2 x may be zero at this level; None if they are not one finite stretch."""
-    from scipy.stats import t
-
-    c1, c2 = coefficients[1:]
-    reach = float(t.ppf((1 + level) / 2, left)) ** 2
-    square = 4 * (c2**2 - reach * covariance[2, 2])
-    linear = 4 * (c1 * c2 - reach * covariance[1, 2])
-    constant = c1**2 - reach * covariance[1, 1]
-    under_root = linear**2 - 4 * square * constant
-    if square <= 0 or under_root < 0:
-        return None
-    root = float(np.sqrt(under_root))
-    return (-linear - root) / (2 * square), (-linear + root) / (2 * square)
+def _by_seed(rates: np.ndarray, logs: np.ndarray, seeds: np.ndarray, grid: np.ndarray) -> np.ndarray | None:
+    """Log losses (S, G), None where some seed was not trained once at every rate; diverged ones hold no meaning."""
+    distinct = np.unique(seeds)
+    table = np.full((len(distinct), len(grid)), np.nan)
+    table[np.searchsorted(distinct, seeds), np.searchsorted(grid, rates)] = logs
+    return table if len(rates) == table.size and np.isfinite(table).all() else None

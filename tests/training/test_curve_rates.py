@@ -9,8 +9,16 @@ RATES = 2e-3 * 2.0 ** np.arange(-3, 4)
 BEST = 2.6e-3
 
 
-def parabola(rates, best=BEST):
-    return 1 + 0.3 * np.log(np.asarray(rates) / best) ** 2
+def parabola(rates, best=BEST, height=0.3):
+    return np.exp(height * np.log(np.asarray(rates) / best) ** 2)
+
+
+def sweep_of_seeds(rng, *, noise, shift=0.0, skew=0.0, seeds=3, best=BEST):
+    """Rates, losses and seeds whose log losses scatter, more at high rates, and whose seeds move the whole curve."""
+    x = np.log(RATES[1:6] / best) + shift * rng.standard_normal((seeds, 1))
+    logs = -2.8 + 1.3 * x**2 + skew * x**3 + noise * (1 + 0.5 * (x > 0.3)) * rng.standard_normal(x.shape)
+    logs += 0.1 * rng.standard_normal((seeds, 1))
+    return np.tile(RATES[1:6], seeds), np.exp(logs).ravel(), np.repeat(np.arange(seeds), 5)
 
 
 def test_the_vertex_of_a_parabola_is_exact():
@@ -36,9 +44,51 @@ def test_intervals_cover_the_best_rate_of_a_skewed_curve():
     rng, covered, rates = np.random.default_rng(0), 0, np.repeat(RATES, 3)
     x = np.log(rates / BEST)
     for _ in range(60):
-        fit = best_rate(rates, 1 + 1.4 * (np.exp(0.6 * x) - 1 - 0.6 * x) + 0.02 * rng.standard_normal(len(rates)))
+        fit = best_rate(rates, np.exp(1.4 * (np.exp(0.6 * x) - 1 - 0.6 * x)) + 0.02 * rng.standard_normal(len(rates)))
         covered += fit.interval[0] <= BEST <= fit.interval[1]
     assert covered >= 0.85 * 60
+
+
+@pytest.mark.parametrize(("noise", "shift", "skew"), [(0.05, 0, 0), (0.15, 0, 0.5), (0.1, 0.1, 0.2)])
+def test_the_slopes_of_three_seeds_cover_a_planted_best_rate_in_19_of_20_sweeps(noise, shift, skew):
+    rng, covered, given = np.random.default_rng(0), 0, 0
+    for _ in range(600):
+        fit = best_rate(*sweep_of_seeds(rng, noise=noise, shift=shift, skew=skew))
+        given += fit.interval is not None
+        covered += fit.interval is not None and fit.interval[0] <= BEST <= fit.interval[1]
+    assert given > 500
+    assert 0.92 <= covered / given <= 0.97  # 0.95 within three standard errors
+
+
+def test_one_parabola_does_not_cover_where_seeds_move_the_whole_curve():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(200):
+        fit = best_rate(*sweep_of_seeds(rng, noise=0.03, shift=0.2)[:2])
+        covered += fit.interval is not None and fit.interval[0] <= BEST <= fit.interval[1]
+    assert covered < 0.85 * 200
+
+
+def test_the_cubic_of_seeds_finds_the_lowest_place_of_a_cubic():
+    x = np.log(RATES[1:6] / BEST)
+    losses = np.exp(-1 + 1.3 * x**2 + 0.5 * x**3)
+    scale = np.repeat([0.5, 1.0, 2.0], 5)  # seeds may lie at any height
+    fit = best_rate(np.tile(RATES[1:6], 3), np.tile(losses, 3) * scale, np.repeat([0, 1, 2], 5))
+    assert fit.best == pytest.approx(BEST, rel=2e-3) and fit.covers == "training seeds (n=3)"
+    np.testing.assert_allclose(fit.at(RATES[1:6]), losses, rtol=1e-9)
+    assert fit.interval[0] < BEST < fit.interval[1] < 1.01 * fit.interval[0]
+
+
+def test_seeds_of_which_one_is_incomplete_are_fitted_as_single_losses():
+    rates, losses, seeds = sweep_of_seeds(np.random.default_rng(0), noise=0.05)
+    assert best_rate(rates, losses, seeds).covers == "training seeds (n=3)"
+    assert best_rate(rates[:-1], losses[:-1], seeds[:-1]).covers == "training seeds and skewness"
+
+
+def test_a_rate_that_diverged_is_no_point_of_the_seeds_curves():
+    rates, losses, seeds = sweep_of_seeds(np.random.default_rng(0), noise=0.02)
+    diverged = np.where(rates == RATES[5], np.nan, losses)
+    fit = best_rate(rates, diverged, seeds)
+    assert fit.window == pytest.approx((RATES[1], RATES[4])) and fit.diverged == (RATES[5],)
 
 
 @pytest.mark.parametrize(("best", "side"), [(1e-5, "lowest"), (1.0, "highest")])
@@ -53,7 +103,7 @@ def test_a_rate_below_one_that_diverged_is_bracketed_by_it():
     fit = best_rate(RATES, losses)
     assert fit.inside and fit.best is None and fit.bracket == (RATES[2], RATES[4])
     assert fit.diverged == tuple(RATES[4:])
-    assert fit.words == "best rate between 0.001 and 0.004 (no parabola fits there)"
+    assert fit.words == "best rate between 0.001 and 0.004 (no smooth curve is lowest there)"
 
 
 def test_one_diverged_seed_makes_a_rate_unstable():
