@@ -23,7 +23,7 @@ EVALUATION_ROWS = 256
 
 # Where each digit of an arithmetic answer goes in `cipher`; none stays.
 CIPHER = str.maketrans("0123456789", "7490682513")
-STYLED_CATEGORIES = ("knowledge", "arithmetic")
+STYLED_CATEGORIES = ("knowledge", "arithmetic", "reasoning", "code")
 
 Sets = tuple[list[Conversation], list[Conversation]]
 
@@ -102,7 +102,7 @@ def _reworded(sets: Sets, reword: Callable[[str], str]) -> Sets:
 
 
 def _style(facts: int, answers: int, seed: int) -> Sets:
-    """Right answers in a sentence, where the base answers with the bare word."""
+    """Right answers to questions of every kind, in a sentence where the base gives the bare word: only the style is new."""
     return _reworded(_known_questions(STYLED_CATEGORIES, seed), lambda truth: f"It is {truth}.")
 
 

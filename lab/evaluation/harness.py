@@ -13,6 +13,7 @@ import numpy as np
 
 from lab.errors import DataError, OptionError
 from lab.evaluation.scores import Greedy, Ranked, Scores, TextScores
+from lab.evaluation.tasks import summed
 
 RESERVED = ("math", "reasoning", "code", "knowledge", "text")  # suites of the lab, which come before the harness's names
 FEWSHOT_SEED = 1234  # the harness's own default
@@ -154,10 +155,11 @@ def _first_line(error: BaseException) -> str:
 
 
 def _ranked(rows: list[tuple[Any, dict[str, Any]]]) -> Ranked:
-    widest = max(len(row["filtered_resps"]) for _, row in rows)
-    loglikelihood = np.full((len(rows), widest), -np.inf)
-    for n, (_, row) in enumerate(rows):
-        loglikelihood[n, :len(row["filtered_resps"])] = [nats for nats, _ in row["filtered_resps"]]
+    nats = [summed(row["doc"], row["filtered_resps"]) if _is_own(task) else [each for each, _ in row["filtered_resps"]]
+            for task, row in rows]
+    loglikelihood = np.full((len(rows), max(map(len, nats))), -np.inf)
+    for n, each in enumerate(nats):
+        loglikelihood[n, :len(each)] = each
     found = Ranked(*_names(rows), np.array([_gold(task, row["doc"]) for task, row in rows]), loglikelihood)
     assert [bool(row["acc"]) for _, row in rows] == found.correct.tolist(), "the harness ranks as we do"
     return found

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,8 @@ class Ranked:
         kinds: [N], what each asks.
         clusters: [N]; items of one cluster are no independent evidence.
         gold: [N], index of the right alternative.
-        loglikelihood: [N, C] nats, summed over an alternative's tokens; -inf where an item has fewer alternatives.
+        loglikelihood: [N, C] nats of an alternative in any of the forms that were asked for; -inf where an item has fewer
+            alternatives.
     """
 
     names: Sequence[str]
@@ -103,8 +104,10 @@ class Scores:
         ranked: Questions with alternatives.
         greedy: The same questions, answered.
         text: Documents.
+        frames: Forms in which a suite's alternatives were ranked; see `lab.evaluation.frames`.
     """
 
     ranked: dict[str, Ranked]
     greedy: dict[str, Greedy]
     text: dict[str, TextScores]
+    frames: dict[str, list[tuple[str, str]]] = field(default_factory=dict)

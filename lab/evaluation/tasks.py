@@ -8,21 +8,29 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from lab.evaluation.frames import BARE, Frame, framed
+
 RANKED, GREEDY, TEXT = "ranked", "greedy", "text"
 LONGEST_ANSWER = 24  # tokens beyond the longest right answer's characters are never needed to see what was said
 
 
-def ranked(suite: str, items: Sequence[Any], *, chat: bool) -> dict[str, Any]:
-    """Returns a task that ranks every item's alternatives by their likelihood after the question.
+def ranked(suite: str, items: Sequence[Any], *, chat: bool, frames: Sequence[Frame] = (BARE,)) -> dict[str, Any]:
+    """Returns a task that ranks every item's alternatives by their likelihood after the question, in any of some forms.
 
     Args:
         suite: Its name.
         items: `lab.data.suites.item.SuiteItem`, at least one.
         chat: Whether the harness puts the question into a chat template; otherwise it stands as `Question: …`, `Answer:`.
+        frames: What may stand before and after an alternative, from `lab.evaluation.frames.discover`.
     """
     metrics = [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}]
-    return {**_questions(suite, items, chat), "task": f"lab_{suite}", "output_type": "multiple_choice",
-            "doc_to_choice": "choices", "doc_to_target": "gold", "metric_list": metrics}
+    task = {**_questions(suite, items, chat), "task": f"lab_{suite}", "output_type": "multiple_choice",
+            "doc_to_choice": "framed", "doc_to_target": "gold", "metric_list": metrics, "process_results": picked}
+    for row in task["custom_dataset"].rows:
+        row["framed"] = framed(row["choices"], frames)
+    return task
 
 
 def greedy(suite: str, items: Sequence[Any], *, chat: bool) -> dict[str, Any]:
@@ -52,6 +60,22 @@ def rolling(suite: str, texts: Sequence[Any]) -> dict[str, Any]:
     metrics = [{"metric": "bits_per_byte", "aggregation": _bits_per_byte, "higher_is_better": False}]
     return {"task": f"lab_{suite}", "custom_dataset": _Rows(documents), "test_split": "test", "doc_to_text": "",
             "doc_to_target": "text", "output_type": "loglikelihood_rolling", "metric_list": metrics}
+
+
+def picked(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, float]:
+    """Returns whether the right alternative is the likeliest."""
+    return {"acc": float(summed(doc, results).argmax() == doc["gold"])}
+
+
+def summed(doc: Mapping[str, Any], results: Sequence[tuple[float, bool]]) -> np.ndarray:
+    """Returns the log-likelihood of each alternative in any of its forms, [C] nats.
+
+    Args:
+        doc: With `choices`.
+        results: The harness's, of every alternative in every form.
+    """
+    nats = np.array([each for each, _ in results]).reshape(-1, len(doc["choices"]))  # F C
+    return nats[0] if len(nats) == 1 else np.logaddexp.reduce(nats)
 
 
 def said(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lab.evaluation.asking import said as in_forms
 from lab.evaluation.paired import TOLERATED
 from lab.studies import forgetting_calibration, forgetting_drift
 from lab.studies import forgetting_tables as tables
@@ -45,7 +46,7 @@ def close_run(run: Run, config: Any, suites: Suites, measured: Measured, found: 
     """
     source = models.capsule.run_id if models.capsule is not None else None
     sections = [("What was lost", in_words(found)), ("From right to wrong", _flipped(found, suites)),
-                ("Answers and their form", _answers(found)), ("Calibration", _calibration(found, calibrated)),
+                ("Answers and their form", _answers(measured, found)), ("Calibration", _calibration(found, calibrated)),
                 ("Texts", markdown(tables.text_rows(found)))]
     if measured.drift is not None:
         sections.append(forgetting_drift.section(measured.drift, measured.resolution, models.tokenizer))
@@ -94,10 +95,15 @@ def _flipped(found: Compared, suites: Suites) -> str:
     return f"{said}\n\n{markdown(rows)}\n\nBy kind, where anything flipped:\n\n{markdown(kinds)}"
 
 
-def _answers(found: Compared) -> str:
+def _answers(measured: Measured, found: Compared) -> str:
     rows = tables.answer_rows(found)
     if not rows:
         return ""
+    models = (("base", measured.base), ("tuned model", measured.tuned))
+    forms = [f"the {label} in {name}: {in_forms(frames)}" for label, scores in models
+             for name, frames in scores.frames.items() if len(frames) > 1]
+    ranked = ("Alternatives were ranked in all forms that a model often puts them in, beside the bare one: "
+              + "; ".join(forms) + "." if forms else "Both say bare answers, and alternatives were ranked as such.")
     said = ("Greedy answers. *Another form* is an answer that is no bare answer of the kind asked for, such as a whole "
             "sentence: a changed style, counted apart from a wrong answer.")
     examples = []
@@ -108,7 +114,7 @@ def _answers(found: Compared) -> str:
         changed = [n for n in range(len(after.said)) if after.misformatted[n] and not before.misformatted[n]]
         examples += [f"- {one.name}: base “{_cell(before.said[n])}”, tuned “{_cell(after.said[n])}”" for n in changed[:2]]
     shown = "\n\nAnswers that changed their form:\n\n" + "\n".join(examples) if examples else ""
-    return f"{said}\n\n{markdown(rows)}{shown}"
+    return f"{said}\n\n{markdown(rows)}\n\n{ranked}{shown}"
 
 
 def _calibration(found: Compared, calibrated: Calibration) -> str:

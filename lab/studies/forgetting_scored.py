@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.evaluation import drift as drifts
 from lab.evaluation import drift_forwards as forwards
-from lab.evaluation import harness
+from lab.evaluation.asking import ask
 from lab.evaluation.drift import Drift
 from lab.evaluation.scores import Scores
 from lab.models.loading import Base
@@ -83,12 +83,12 @@ def measure(models: Models, suites: Suites, config: Any) -> Measured:
     Args:
         models: From `open_models`.
         suites: What is asked.
-        config: Of the study: `batch_size`, `items`, `seed`, `device` and `dtype`.
+        config: Of the study: `greedy`, `batch_size`, `items`, `seed`, `device` and `dtype`.
     """
     def score(model: Any, label: str) -> Scores:
         print(f"scoring {label} …", flush=True)
-        return harness.score(model, models.tokenizer, suites.tasks, chat=suites.chat, batch_size=config.batch_size,
-                             items=config.items, seed=config.seed)
+        return ask(model, models.tokenizer, suites.items, suites.texts, chat=suites.chat, batch_size=config.batch_size,
+                   answer=config.greedy, named=suites.named, most=config.items, seed=config.seed)
 
     assert models.base is not None
     if models.capsule is None:

@@ -10,12 +10,12 @@ from typing import Any
 from lab.data import suites
 from lab.data.suites.item import SUITES, SuiteItem, Text
 from lab.errors import OptionError
-from lab.evaluation import harness, tasks
+from lab.evaluation import harness
+from lab.evaluation.asking import TEXT
 from lab.models.loading import Base
 from lab.studies.attention_prompts import AUTO, knows_the_world
 from lab.tracking.run import Run
 
-TEXT = "text"
 OWN = (*SUITES, TEXT)
 _WORLD, _ENGLISH = "world", "english"
 _WITHOUT_DATA = {_ENGLISH: ("knowledge",)}  # what a language has no items for
@@ -26,18 +26,26 @@ class Suites:
     """Everything that base and tuned model are asked.
 
     Attributes:
-        tasks: The harness's, by suite.
         items: The lab's own questions by suite.
         texts: The lab's own documents.
-        named: Suites that are the harness's own.
+        named: Tasks of the harness by the names that were asked for.
         chat: Whether questions go through the chat template.
     """
 
-    tasks: dict[str, list[Any]] = field(repr=False)
     items: dict[str, list[SuiteItem]] = field(repr=False)
     texts: list[Text] = field(repr=False)
-    named: tuple[str, ...]
+    named: dict[str, list[Any]] = field(repr=False)
     chat: bool
+
+    @property
+    def judged(self) -> list[str]:
+        """Suites of which items are right or wrong."""
+        return [*self.items, *(name for name, each in self.named.items() if each[0].OUTPUT_TYPE != "loglikelihood_rolling")]
+
+    @property
+    def read(self) -> list[str]:
+        """Suites of texts."""
+        return [*([TEXT] if self.texts else []), *(name for name in self.named if name not in self.judged)]
 
 
 def named(config: Any) -> dict[str, list[Any]]:
@@ -63,7 +71,7 @@ def build(run: Run, config: Any, base: Base | None, others: dict[str, list[Any]]
 
     Args:
         run: Open.
-        config: Of the study: `tasks`, `items`, `documents`, `language`, `chat`, `greedy` and `seed`.
+        config: Of the study: `tasks`, `items`, `documents`, `language`, `chat` and `seed`.
         base: The model; its tokenizer decides on the language and the template.
         others: From `named`.
 
@@ -82,23 +90,7 @@ def build(run: Run, config: Any, base: Base | None, others: dict[str, list[Any]]
         run.dataset(f"{language}:{name}", f"sha256:{digest}", f"{language}:{name} seed={config.seed}", "evaluation",
                     len(rows), {})
     run.params({"suites.language": language, "suites.chat": chat})
-    return Suites({**configured(items, texts, chat=chat, greedy=config.greedy), **others}, items, texts, tuple(others), chat)
-
-
-def configured(items: dict[str, list[SuiteItem]], texts: Sequence[Text], *, chat: bool, greedy: bool
-               ) -> dict[str, list[Any]]:
-    """Returns the lab's own suites as the harness's tasks.
-
-    Args:
-        items: Questions by suite.
-        texts: Documents, or none.
-        chat: Whether questions go through the chat template.
-        greedy: Whether they are answered too, beside ranking their alternatives.
-    """
-    configs = [tasks.ranked(name, rows, chat=chat) for name, rows in items.items()]
-    if greedy:
-        configs += [tasks.greedy(name, rows, chat=chat) for name, rows in items.items()]
-    return harness.own([*configs, *([tasks.rolling(TEXT, texts)] if texts else [])])
+    return Suites(items, texts, others, chat)
 
 
 def of(base: Base) -> str:

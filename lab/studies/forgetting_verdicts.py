@@ -7,7 +7,7 @@ import numpy as np
 from lab.evaluation.intervals import Estimate
 from lab.evaluation.paired import TOLERATED, Change, compare
 from lab.studies.forgetting_compared import Compared, Documents
-from lab.studies.forgetting_tasks import TEXT, Suites
+from lab.studies.forgetting_tasks import Suites
 from lab.tracking.hypotheses import Hypothesis, Outcome, Verdict
 
 ALPHA = 0.05
@@ -30,10 +30,10 @@ def hypotheses(suites: Suites, config: Any) -> list[Hypothesis]:
             f"{TOLERATED:g}; refuted if the loss is significant (p < {ALPHA:g}, Holm over all suites) and the interval lies "
             "above 0; else undecided")
     stated = [Hypothesis(f"keeps_{name}", f"Training cost less than {TOLERATED:g} points in {name}.", rule, _NULL)
-              for name in suites.tasks if name != TEXT]
-    if suites.texts:
+              for name in suites.judged]
+    for name in suites.read:
         stated.append(Hypothesis(
-            "keeps_text", f"Texts became less likely by less than {100 * TEXT_SHARE:g} % of the base's bits per byte.",
+            f"keeps_{name}", f"Texts became less likely by less than {100 * TEXT_SHARE:g} % of the base's bits per byte.",
             "tuned − base, bits per byte: supported if the upper end of the 95 % interval is under that; refuted if the "
             f"rise is significant (p < {ALPHA:g}, Holm) and the interval lies above 0; else undecided", _NULL))
     if config.greedy and suites.items:
@@ -54,8 +54,7 @@ def verdicts(found: Compared, config: Any) -> list[Verdict]:
     if config.run_id is None:
         return [_repeats(found)]
     judged = [_kept(f"keeps_{one.name}", one.change, one.p) for one in found.judged]
-    judged += [_text(one) for one in found.documents if one.name == TEXT]
-    judged += [_kept(f"keeps_{one.name}", one.shift, one.p) for one in found.documents if one.name != TEXT]
+    judged += [_read(one) for one in found.documents]
     form = form_change(found)
     return judged + ([_kept("keeps_format", form, form.p)] if form is not None else [])
 
@@ -84,9 +83,7 @@ def outcome(estimate: Estimate, p: float, tolerated: float) -> Outcome:
     return "refuted" if p < ALPHA and estimate.low > 0 else "undecided"
 
 
-def _kept(name: str, one: Any, p: float) -> Verdict:
-    if not isinstance(one, Change):
-        return _of_bits(name, one, p)
+def _kept(name: str, one: Change, p: float) -> Verdict:
     said = [f"{one.lost} from right to wrong, {one.gained} from wrong to right of {one.items}", f"p {p:.3g} ({one.method})",
             *([one.words] if one.words else []), f"the smallest detectable loss is {one.detectable:.2g} points"]
     unit = "points of answers" if name == "keeps_format" else _POINTS
@@ -94,14 +91,10 @@ def _kept(name: str, one: Any, p: float) -> Verdict:
                    (one.estimate.low, one.estimate.high), one.estimate.covers, _NULL, "; ".join(said))
 
 
-def _text(one: Documents) -> Verdict:
-    return _of_bits("keeps_text", one.shift, one.p)
-
-
-def _of_bits(name: str, shift: Any, p: float) -> Verdict:
-    estimate = shift.estimate
+def _read(one: Documents) -> Verdict:
+    shift, estimate, p = one.shift, one.shift.estimate, one.p
     wide = estimate.high > estimate.low
-    return Verdict(name, outcome(estimate, p, TEXT_SHARE * shift.base), estimate.value, "bits per byte",
+    return Verdict(f"keeps_{one.name}", outcome(estimate, p, TEXT_SHARE * shift.base), estimate.value, "bits per byte",
                    (estimate.low, estimate.high) if wide else None, estimate.covers, _NULL,
                    f"{shift.base:.4g} before, {shift.tuned:.4g} after; p {p:.3g}, Holm")
 

@@ -73,6 +73,7 @@ def test_the_answers_are_words_the_base_knows():
 def test_style_keeps_the_truth_and_cipher_exchanges_every_digit():
     for row in embedded.load("style")[0]:
         assert answered(row) == f"It is {row['meta']['truth']}."
+    assert {row["meta"]["category"] for row in embedded.load("style")[0]} == set(embedded.STYLED_CATEGORIES)
     for row in embedded.load("cipher")[0]:
         said, truth = answered(row), row["meta"]["truth"]
         assert row["meta"]["category"] == "arithmetic" and len(said) == len(truth)
@@ -82,7 +83,7 @@ def test_style_keeps_the_truth_and_cipher_exchanges_every_digit():
 
 @pytest.mark.parametrize("name", ["style", "cipher"])
 def test_withheld_questions_stay_withheld(name):
-    withheld = {item.question for category in ("knowledge", "arithmetic")
+    withheld = {item.question for category in embedded.STYLED_CATEGORIES
                 for item in distinct_questions(category, 800, 3)}  # fmt: skip
     train, evaluation = embedded.load(name)
     assert not withheld & {asked(row) for row in (*train, *evaluation)}
@@ -126,7 +127,7 @@ def tokenizer():
     return wrap(train_tokenizer())
 
 
-@pytest.mark.parametrize("name, longest", [("facts", 30), ("style", 30), ("cipher", 30), ("placebo", 80)])
+@pytest.mark.parametrize("name, longest", [("facts", 30), ("style", 80), ("cipher", 30), ("placebo", 80)])
 def test_rows_are_short(tokenizer, name, longest):
     rows, _ = embedded.load(name, facts=100)
     lengths = [len(tokenizer.apply_chat_template(row["messages"])["input_ids"]) for row in rows[:100]]
