@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from lab.data import suites
 from lab.errors import OptionError
-from lab.evaluation import lost, tasks
-from lab.evaluation.harness import own, score
+from lab.evaluation import lost
+from lab.evaluation.asking import TEXT, ask
 from lab.evaluation.scores import Scores
 from lab.models.loading import Base
+from lab.studies import forgetting_tasks
 from lab.studies.attention_prompts import knows_the_world
 from lab.training.evaluate import Evaluation
 
 SEED = 0  # of questions and documents: the same for every run, so that any two can be compared item by item
-TEXT = "text"
 BATCH = 64
 
 
@@ -86,22 +87,18 @@ class Suites:
     """
 
     def __init__(self, base: Base, items: int) -> None:
-        from lab.data import suites
-
-        world = knows_the_world(base)
-        language: suites.item.Language = "world" if world else "english"
+        language = forgetting_tasks.of(base)
         self.tokenizer = base.tokenizer
         self.chat = bool(base.tokenizer.chat_template)
         # what real models know is asked by the harness's own tasks, whose data is not at hand while something trains
-        self.names = [suite for suite in suites.SUITES if world or suite != "knowledge"]
-        built = [tasks.ranked(suite, suites.build(suite, language, count=items, seed=SEED), chat=self.chat)
-                 for suite in self.names]
-        self.tasks = own([*built, tasks.rolling(TEXT, suites.texts(language, count=max(8, items // 4), seed=SEED))])
+        self.names = forgetting_tasks.available(language)
+        self.items = {name: suites.build(name, language, count=items, seed=SEED) for name in self.names}
+        self.texts = suites.texts(language, count=max(8, items // 4), seed=SEED)
         self._base: Scores | None = None
 
     def score(self, model: Any) -> Scores:
-        """Returns what a model scores now."""
-        return score(model, self.tokenizer, self.tasks, chat=self.chat, batch_size=BATCH)
+        """Returns what a model scores now, its alternatives ranked in the forms in which it answers now."""
+        return ask(model, self.tokenizer, self.items, self.texts, chat=self.chat, batch_size=BATCH, answer=False)
 
     def base(self, model: Any) -> Scores:
         """Returns what the bare base scores; `model` is the first training's at step 0, later ones are not asked again."""
