@@ -73,13 +73,24 @@ def exact_interval(lost: float, gained: float, items: float, quantile: float) ->
         items: All of them.
         quantile: The level is what a normal variable exceeds it by, on both sides.
     """
-    whole, level = max(1, round(items)), float(2 * stats.norm.sf(quantile))
-    lost, gained = lost * whole / items, gained * whole / items
-    return -_upper(gained, lost, whole, quantile, level) / whole, _upper(lost, gained, whole, quantile, level) / whole
+    whole = max(1, round(items))
+    lost, gained = min(whole, lost * whole / items), gained * whole / items
+    return -_between(gained, lost, whole, quantile) / whole, _between(lost, gained, whole, quantile) / whole
 
 
-@lru_cache(maxsize=4096)
-def _upper(lost: float, gained: float, items: int, quantile: float, level: float) -> float:
+def _between(lost: float, gained: float, items: int, quantile: float) -> float:
+    """The upper end in flips; between whole counts a linear one, since p jumps as soon as a count is left."""
+    level, end = float(2 * stats.norm.sf(quantile)), 0.0
+    for more_lost, share in ((0, 1 - lost % 1), (1, lost % 1)):
+        for more_gained, part in ((0, 1 - gained % 1), (1, gained % 1)):
+            if share * part > 1e-9:
+                a = int(lost) + more_lost
+                end += share * part * _upper(a, min(int(gained) + more_gained, items - a), items, quantile, level)
+    return end
+
+
+@lru_cache(maxsize=16384)
+def _upper(lost: int, gained: int, items: int, quantile: float, level: float) -> float:
     """The largest difference, in flips, that is not rejected; p has jumps, so it is searched from outside inward."""
     at = min(float(items), items * float(score_interval(lost, gained, items, quantile)[1]) + 1.5)
     while at < items and _p(lost, gained, items, at) > level:
@@ -87,13 +98,13 @@ def _upper(lost: float, gained: float, items: int, quantile: float, level: float
     while _p(lost, gained, items, at) <= level:
         at -= STEP
     inside, outside = at, min(float(items), at + STEP)
-    for _ in range(8):
+    for _ in range(5):
         middle = (inside + outside) / 2
         inside, outside = (middle, outside) if _p(lost, gained, items, middle) > level else (inside, middle)
     return inside
 
 
-def _p(lost: float, gained: float, items: int, flips: float) -> float:
+def _p(lost: int, gained: int, items: int, flips: float) -> float:
     """The exact two-sided p of an expected difference of so many flips."""
     counts, ways = _outcomes(items)
     observed = np.abs(_score(*(np.array(x) for x in (lost, gained, items, flips / items))))

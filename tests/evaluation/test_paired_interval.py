@@ -40,6 +40,15 @@ def test_flips_are_few_while_fewer_than_five_may_be_expected():
     assert ten < 5 < eleven
 
 
+def test_between_whole_counts_the_ends_have_no_jump():
+    for flips in (4, 7):
+        at, beside = exact_interval(flips, 0, 800, Z), exact_interval(flips * 1.004, 0, 800, Z)
+        assert beside == pytest.approx(at, abs=0.1 / 800)
+        following = exact_interval(flips + 1, 0, 800, Z)
+        middle = exact_interval(flips + 0.5, 0, 800, Z)
+        assert middle == pytest.approx(np.mean([at, following], axis=0))
+
+
 def test_every_item_may_flip():
     assert flip_interval(1, 0, 1, Z)[1] == 1 and flip_interval(0, 3, 3, Z)[0] == -1
     assert flip_interval(200, 0, 200, Z)[1] == pytest.approx(1)
