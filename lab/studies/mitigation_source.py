@@ -18,10 +18,12 @@ class Source:
     Attributes:
         capsule: What it kept, verified.
         training: Its configuration, as one of `finetune`.
+        finished: Whether it came to its end, with everything that it measured.
     """
 
     capsule: Capsule
     training: Training
+    finished: bool = True
 
 
 def read(config: Any) -> Source:
@@ -39,7 +41,7 @@ def read(config: Any) -> Source:
     values = rows.config_of(run)
     _check_trained_here(kept, run.data.tags, values)
     _check_remedies(config, kept, values)
-    return Source(kept, _again(config, values))
+    return Source(kept, _again(config, values), run.data.tags.get("lab.ended") == "finished")
 
 
 def _check_trained_here(kept: Capsule, tags: dict[str, str], values: dict[str, Any]) -> None:

@@ -76,9 +76,10 @@ def stopped_at(training: Training, step: int) -> Training:
 
 
 def has_checkpoints(config: Any, source: Source) -> bool:
-    """Whether the run measured forgetting itself, on as many questions and at as many moments."""
-    return (source.training.evaluate == "forgetting" and source.training.evaluate_items == config.evaluate_items
-            and source.training.checkpoints == config.checkpoints)
+    """Whether the run came to its end and measured forgetting itself, on as many questions and at as many moments."""
+    own = source.training
+    return source.finished and (own.evaluate, own.evaluate_items, own.checkpoints) == (
+        "forgetting", config.evaluate_items, config.checkpoints)
 
 
 def name(training: Training) -> str:

@@ -200,6 +200,7 @@ def test_a_run_that_measured_the_same_questions_is_not_trained_again():
     same = Config(run_id="abcd", replay=None, evaluate_items=50, checkpoints=4)
     assert mitigation_trainings.grid(same, measured) == []
     assert len(mitigation_trainings.grid(replace(same, evaluate_items=60), measured)) == 1
+    assert len(mitigation_trainings.grid(same, replace(measured, finished=False))) == 1
     (replayed,) = mitigation_trainings.grid(replace(same, replay=(0.5,)), measured)
     assert replayed.evaluate == "none"
 
