@@ -149,10 +149,11 @@ def command(config: Any, source: Source, arm: Arm) -> str:
     own = source.capsule.run_id if source.capsule.which == "best" else f"{source.capsule.run_id}@last"
     if arm.kind == "scale":
         return next_command("adapter_geometry", run_id=own, ablate=f"scale:{text_of(arm.value)}", keep=True)
-    plain = replace(source.training, evaluate="none")
+    default = Training()
+    plain = replace(source.training, **{name: getattr(default, name) for name in ("evaluate", "evaluate_items", "checkpoints")})
     training = {"replay": lambda: with_replay(plain, arm.value, config.replay_data, longer=config.longer),
                 "rate": lambda: replace(plain, lr=arm.value), "stop": lambda: stopped_at(plain, int(arm.value))}[arm.kind]()
-    return next_command("finetune", **told(training, Training()))
+    return next_command("finetune", **told(training, default))
 
 
 def told(config: Any, default: Any) -> dict[str, Any]:

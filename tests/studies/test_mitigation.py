@@ -236,6 +236,8 @@ def arm(kind, value):
     (arm("stop", 120), "-e finetune -P schedule=cosine -P warmup=0.25 -P steps=120 -P lr=0.002")])
 def test_commands_act_on_a_remedy(store, one, words):
     assert words in command(Config(run_id="abcd"), OF, one)
+    measured = replace(OF, training=replace(PLAIN, evaluate="forgetting", evaluate_items=50, checkpoints=4))
+    assert command(Config(run_id="abcd"), measured, one) == command(Config(run_id="abcd"), OF, one)
 
 
 def test_what_is_next_follows_from_the_recommendation(store):
