@@ -1,7 +1,7 @@
 """What a training learned and lost along its checkpoints, as measured and with its items resampled."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, sqrt
 
 import numpy as np
@@ -13,6 +13,7 @@ from lab.studies.learns_less_arms import halves
 from lab.studies.trials import Trial
 
 DRAWS = 1000
+CONTRADICTED = {"embedded:cipher": ("math",)}  # suites whose right answers are wrong by what is trained
 NO_WIDTH = 1e-9
 LEVELS = 7  # of learning, at which two curves are compared
 
@@ -24,7 +25,7 @@ class Curve:
     Attributes:
         steps: [C].
         learned: [D, C], fall of the loss on the held-out rows that no rate was chosen by, nats per token.
-        lost: [D, C], percentage points of accuracy, mean over suites.
+        lost: [D, C], percentage points of accuracy, mean over the suites of the trial.
         text: [D, C], bits per byte that documents cost more.
         least: Points by which `lost` is in doubt where no answer differs, see `least_doubt`.
     """
@@ -37,6 +38,21 @@ class Curve:
 
 
 Curves = dict[int, dict[str, Curve]]
+
+
+def collateral(trial: Trial, dataset: str) -> Trial:
+    """Returns a training without the suites that its task contradicts: to lose those is to learn.
+
+    Args:
+        trial: With all suites.
+        dataset: That it was trained on.
+    """
+    without = CONTRADICTED.get(dataset, ())
+
+    def rest(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {suite: each for suite, each in values.items() if suite not in without}
+
+    return replace(trial, correct=rest(trial.correct), clusters=rest(trial.clusters), gold_nll=rest(trial.gold_nll))
 
 
 def curves(chosen: Mapping[int, Mapping[str, Trial]], *, draws: int = DRAWS) -> Curves:

@@ -5,6 +5,7 @@
 
 from typing import Any
 
+from lab.studies.learns_less_curves import CONTRADICTED
 from lab.tracking.hypotheses import Hypothesis
 
 FEWEST_SEEDS = 2
@@ -18,7 +19,7 @@ NO_RANK = "0: rank makes no difference"
 
 def hypotheses(config: Any) -> list[Hypothesis]:
     """Returns what these arms have enough ranks to ask."""
-    return [*_against_full(), *(_by_rank() if len(set(config.r)) > 1 else []), *_of_the_update(config)]
+    return [*_against_full(config), *(_by_rank(config) if len(set(config.r)) > 1 else []), *_of_the_update(config)]
 
 
 def middle_rank(config: Any) -> int:
@@ -27,7 +28,7 @@ def middle_rank(config: Any) -> int:
     return int(ranks[(len(ranks) - 1) // 2])
 
 
-def _against_full() -> list[Hypothesis]:
+def _against_full(config: Any) -> list[Hypothesis]:
     return [
         Hypothesis(
             "lora_learns_less", "LoRA learns less than full fine-tuning, each at its best rate. Paper: HumanEval after 4 "
@@ -38,7 +39,8 @@ def _against_full() -> list[Hypothesis]:
             "lora_forgets_less", "LoRA forgets less than full fine-tuning, each at its best rate. Paper: mean accuracy of "
             "HellaSwag, ARC-Challenge and WinoGrande after 16 epochs of Magicoder .609/.510/.517 for r=16/64/256, .414 for "
             "full; of MetaMathQA .596/.568/.567, .559.",
-            "percentage points of accuracy lost at the last step, mean over suites, of full minus the mean over ranks: "
+            f"percentage points of accuracy lost at the last step, mean over {_suites(config)}, of full minus the mean over "
+            "ranks: "
             f"supported above 0, refuted below, by its {INTERVAL}", SAME),
         Hypothesis(
             "lora_forgets_less_text", "LoRA also forgets less as the loss of documents tells it, which the paper does not "
@@ -54,7 +56,7 @@ def _against_full() -> list[Hypothesis]:
     ]
 
 
-def _by_rank() -> list[Hypothesis]:
+def _by_rank(config: Any) -> list[Hypothesis]:
     return [
         Hypothesis(
             "learning_grows_with_rank", "A higher rank learns more, each at its best rate. Paper: HumanEval after 4 epochs "
@@ -64,9 +66,14 @@ def _by_rank() -> list[Hypothesis]:
         Hypothesis(
             "forgetting_grows_with_rank", "A higher rank forgets more, each at its best rate. Paper: retained after 16 "
             "epochs of Magicoder .609/.510/.517 for r=16/64/256, 2.3 points lost per doubling.",
-            "least-squares slope of the points lost on log2(rank), points per doubling: supported above 0, refuted below, "
-            f"by its {INTERVAL}", NO_RANK),
+            f"least-squares slope of the points lost, mean over {_suites(config)}, on log2(rank), points per doubling: "
+            f"supported above 0, refuted below, by its {INTERVAL}", NO_RANK),
     ]
+
+
+def _suites(config: Any) -> str:
+    without = CONTRADICTED.get(config.dataset, ())
+    return f"suites but {', '.join(without)}, which the task contradicts" if without else "suites"
 
 
 def _of_the_update(config: Any) -> list[Hypothesis]:

@@ -10,7 +10,7 @@ from lab.studies import learns_less_tables as tables
 from lab.studies import learns_less_updates as updates
 from lab.studies.closing import close
 from lab.studies.learns_less_arms import Tuned
-from lab.studies.learns_less_curves import curves
+from lab.studies.learns_less_curves import CONTRADICTED, collateral, curves
 from lab.studies.learns_less_verdicts import Evidence, verdicts
 from lab.studies.training_options import compact
 from lab.studies.trials import Trial
@@ -53,7 +53,9 @@ def conclude(run: Run, config: Any, stated: Sequence[Hypothesis], tuned: Sequenc
     trials = [*tuning, *repeats]
     chosen = arms.chosen(tuned, trials)
     whole = [of_seed[arms.FULL] for of_seed in chosen.values() if arms.FULL in of_seed]
-    evidence = Evidence(config, tuned, curves(chosen), updates.measure(run, whole, config))
+    judged = {seed: {arm: collateral(one, config.dataset) for arm, one in of_seed.items()}
+              for seed, of_seed in chosen.items()}
+    evidence = Evidence(config, tuned, curves(judged), updates.measure(run, whole, config))
     found = verdicts(stated, evidence)
     run.summary(tables.metrics(evidence, found))
     figures.draw_frontier(run, tuned, evidence.curves)
@@ -88,14 +90,19 @@ def _sections(kept: dict[str, list[dict[str, Any]]], config: Any) -> list[tuple[
         ("The paper and this run", f"{asked}\n\n{table(short)}"),
         ("Rates", "Chosen by the last loss on half of the held-out rows, at the first seed; everything else here is "
                   f"measured on the other half.\n\n{table(kept['rates'])}"),
-        ("What there was to lose", f"Lost at the last step, mean over seeds. A suite that the base cannot do cannot be lost."
-                                   f"\n\n{table(kept['suites'])}")]
+        ("What there was to lose", "Lost at the last step, mean over seeds. A suite that the base cannot do cannot be lost."
+                                   f"{_not_counted(config)}\n\n{table(kept['suites'])}")]
     if "full_update" in kept:
         sections.append(("What full fine-tuning added", "rank-90 is the fewest directions that hold 90 % of the squared "
                          "singular values; noise fills half of all and more, and stable rank (squared Frobenius over "
                          "squared spectral norm) is what noise cannot fill alone. Trained and kept in float32, mean "
                          f"over layers and seeds.\n\n{table(kept['full_update'])}"))
     return sections
+
+
+def _not_counted(config: Any) -> str:
+    without = CONTRADICTED.get(config.dataset, ())
+    return f" Not counted, since {config.dataset} contradicts it: {', '.join(without)}." if without else ""
 
 
 def _next(chosen: dict[int, dict[str, Trial]]) -> list[str]:

@@ -2,9 +2,10 @@
 
 After Biderman et al. (2024, arXiv 2405.09673), in small: each LoRA rank and the whole model at the best of its learning
 rates, learning and forgetting at the same checkpoints, and the rank of what full fine-tuning adds. The default task is
-`embedded:facts`: the base knows nothing of the new people, so that there is much to learn, and what it knows of math, code
-and other people is lost on the way without contradicting it. In `embedded:cipher` to learn is to unlearn
-arithmetic, and in `embedded:style` nothing but a wording is learned.
+`embedded:cipher`, arithmetic with exchanged digits: there is much to learn, and with it the base loses code, reasoning and
+knowledge, none of which the task contradicts. Arithmetic it does contradict, so that the suite of math does not count as
+forgetting there. `embedded:facts` is learned at the best rates with hardly a question lost, and `embedded:style` teaches
+nothing but a wording.
 """
 
 from dataclasses import dataclass
@@ -23,15 +24,17 @@ class Config(TrainingOptions, TrialOptions):
     """Ranks and the whole model, each at the best of its rates."""
 
     r: tuple[int, ...] = option((1, 8, 64), "ranks of the adapters", minimum=1)
-    lr: tuple[float, ...] = option((1e-3, 3e-3, 1e-2), "learning rates, of which each rank gets its best", above=0,
+    lr: tuple[float, ...] = option((3e-4, 1e-3, 3e-3), "learning rates, of which each rank gets its best", above=0,
                                    maximum=1e6)
     full_lr: tuple[float, ...] = option((1e-4, 3e-4, 1e-3), "learning rates, of which full fine-tuning gets its best",
                                         above=0, maximum=1e6)
-    facts: int = option(1000, "new facts in embedded:facts", minimum=1)
-    steps: int = option(200, "optimiser steps", minimum=1)
+    dataset: str = option("embedded:cipher", "embedded:cipher, embedded:facts, embedded:style, embedded:placebo (the base's "
+                                             "own data), a .jsonl, .json, .csv or .parquet file, or a Hub dataset id")
+    steps: int = option(150, "optimiser steps", minimum=1)
     seeds: int = option(3, "how many seeds are trained at the best rates; rates are chosen at the first", minimum=1)
     evaluate: str = option("forgetting", "what is measured at checkpoints besides the held-out loss: forgetting",
                            choices=("forgetting",))
+    evaluate_items: int = option(100, "questions of each suite", minimum=1)
 
 
 def run(config: Config) -> str:

@@ -15,7 +15,7 @@ STEPS = np.array([0, 10, 20, 30, 40])
 BASE_LOSS = 6.0
 RATES = (1e-3, 3e-3, 1e-2)
 FULL_RATES = (1e-4, 3e-4, 1e-3)
-CONFIG = Config(r=(1, 8, 64), lr=RATES, full_lr=FULL_RATES, seeds=3)
+CONFIG = Config(r=(1, 8, 64), lr=RATES, full_lr=FULL_RATES, seeds=3, dataset="embedded:facts")
 
 
 def trial(r: int | None, *, learned: float, lost: float, text: float = 0.1, lr: float | None = None, seed: int = 0,

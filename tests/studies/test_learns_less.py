@@ -11,7 +11,14 @@ from lab.adapters.full_rank import UpdateRank
 from lab.errors import OptionError
 from lab.studies import learns_less_arms as arms
 from lab.studies import learns_less_paper, learns_less_tables, lora_learns_less
-from lab.studies.learns_less_curves import check_same_items, combined, curves, least_doubt, saved_at_equal_learning
+from lab.studies.learns_less_curves import (
+    check_same_items,
+    collateral,
+    combined,
+    curves,
+    least_doubt,
+    saved_at_equal_learning,
+)
 from lab.studies.learns_less_hypotheses import hypotheses, middle_rank
 from lab.studies.learns_less_verdicts import verdicts
 from lab.studies.lora_learns_less import Config
@@ -179,6 +186,18 @@ def test_where_no_answer_changes_the_interval_is_that_of_so_many_clusters():
     assert least_doubt(trials[0]) == pytest.approx(bound)
     found = decide(trials)["lora_forgets_less"]
     assert found.outcome == "undecided" and found.interval == pytest.approx((-bound, bound))
+
+
+def test_a_suite_that_the_task_contradicts_is_not_forgetting():
+    one = trial(8, learned=3.0, lost=20.0)
+    one.correct["math"][1:] = False
+    kept = collateral(one, "embedded:cipher")
+    assert set(kept.correct) == set(kept.clusters) == {"code"} and kept.lost_points[-1] == pytest.approx(20, abs=1)
+    assert collateral(one, "embedded:facts").lost_points[-1] > 50
+    rules = {dataset: {each.name: each.rule for each in hypotheses(changed(dataset=dataset))} for dataset in (
+        "embedded:cipher", "embedded:facts")}
+    assert "suites but math" in rules["embedded:cipher"]["lora_forgets_less"]
+    assert "but math" not in rules["embedded:facts"]["lora_forgets_less"]
 
 
 def test_clusters_are_drawn_whole():

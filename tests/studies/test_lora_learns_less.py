@@ -11,8 +11,8 @@ from lab.studies.lora_learns_less import Config
 from lab.tracking.lookup import find
 from tests.studies.test_attention_compare import files_of, text_of, undrawn
 
-TINY = {"r": (2,), "lr": (3e-3,), "full_lr": (1e-3,), "facts": 40, "steps": 8, "batch_size": 8, "seeds": 2,
-        "evaluate_items": 8, "checkpoints": 2}
+TINY = {"r": (2,), "lr": (3e-3,), "full_lr": (1e-3,), "dataset": "embedded:facts", "facts": 40,
+        "steps": 8, "batch_size": 8, "seeds": 2, "evaluate_items": 8, "checkpoints": 2}
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
