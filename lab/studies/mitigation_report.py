@@ -150,7 +150,8 @@ def command(config: Any, source: Source, arm: Arm) -> str:
     if arm.kind == "scale":
         return next_command("adapter_geometry", run_id=own, ablate=f"scale:{text_of(arm.value)}", keep=True)
     default = Training()
-    plain = replace(source.training, **{name: getattr(default, name) for name in ("evaluate", "evaluate_items", "checkpoints")})
+    measuring = ("evaluate", "evaluate_items", "checkpoints")
+    plain = replace(source.training, **{name: getattr(default, name) for name in measuring})
     training = {"replay": lambda: with_replay(plain, arm.value, config.replay_data, longer=config.longer),
                 "rate": lambda: replace(plain, lr=arm.value), "stop": lambda: stopped_at(plain, int(arm.value))}[arm.kind]()
     return next_command("finetune", **told(training, default))
