@@ -19,7 +19,7 @@ from lab.tracking.lookup import find
 from tests.studies.learns_less_trials import trial as planted
 from tests.studies.test_attention_compare import files_of, text_of, undrawn
 
-TINY = {"r": (1, 2), "lr": (3e-2,), "full_lr": (1e-3,), "facts": 40, "steps": 8, "batch_size": 8, "evaluate_items": 8}
+TINY = {"r": (1, 2), "lr": (1e-2,), "full_lr": (1e-3,), "facts": 40, "steps": 8, "batch_size": 20, "evaluate_items": 8}
 FIGURES = ("intruders_and_forgetting", "intruders_scaled")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -92,7 +92,7 @@ def test_matched_are_the_nearest_losses_of_those_that_learned():
     found = {one.lora.r: one for one in arms.matches(trials)}
     assert set(found) == {8}  # of rank 1 nothing learned half of the best
     assert (found[8].lora.lr, found[8].full.lr) == (1e-3, 1e-3) and found[8].near
-    assert found[8].gap.value == pytest.approx(0.1) and found[8].gap.low <= 0.1 <= found[8].gap.high
+    assert (found[8].gap.value, found[8].gap.low) == pytest.approx((0.1, 0.1))  # of every row
     far = arms.matches([trial(8, 3.0), trial(None, 4.0)])[0]
     assert not far.near and far.gap.value == pytest.approx(1.0)
     assert not arms.matches([trial(8, 3.0)])
