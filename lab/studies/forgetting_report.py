@@ -1,6 +1,5 @@
 """What `forgetting` says in words."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from lab.evaluation.asking import said as in_forms
@@ -13,7 +12,7 @@ from lab.studies.forgetting_compared import Compared
 from lab.studies.forgetting_scored import Measured, Models
 from lab.studies.forgetting_tasks import Suites
 from lab.tracking.hypotheses import Verdict
-from lab.tracking.report import Report, next_command
+from lab.tracking.report import Report, next_command, table
 from lab.tracking.run import Run
 
 LIMITS = [
@@ -47,7 +46,7 @@ def close_run(run: Run, config: Any, suites: Suites, measured: Measured, found: 
     source = models.capsule.run_id if models.capsule is not None else None
     sections = [("What was lost", in_words(found)), ("From right to wrong", _flipped(found, suites)),
                 ("Answers and their form", _answers(measured, found)), ("Calibration", _calibration(found, calibrated)),
-                ("Texts", markdown(tables.text_rows(found)))]
+                ("Texts", table(tables.text_rows(found)) if found.documents else "")]
     if measured.drift is not None:
         sections.append(forgetting_drift.section(measured.drift, measured.resolution, models.tokenizer))
     close(run, verdicts, Report(
@@ -77,22 +76,13 @@ def in_words(found: Compared) -> str:
     return "\n".join(lines)
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Returns rows as a Markdown table, or nothing without any."""
-    if not rows:
-        return ""
-    names = list(rows[0])
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    return "\n".join([*lines, *("| " + " | ".join(_cell(row.get(name)) for name in names) + " |" for row in rows)])
-
-
 def _flipped(found: Compared, suites: Suites) -> str:
     rows = [row for one in found.questions for row in tables.flipped(one, suites.items.get(one.name), EXAMPLES)]
     if not rows:
         return ""
     kinds = [row for row in tables.kind_rows(found) if row["right→wrong"] or row["wrong→right"]]
     said = "Those first of which the tuned model is surest; every item stands in `tables/items.json`."
-    return f"{said}\n\n{markdown(rows)}\n\nBy kind, where anything flipped:\n\n{markdown(kinds)}"
+    return f"{said}\n\n{table(rows)}\n\nBy kind, where anything flipped:\n\n{table(kinds)}"
 
 
 def _answers(measured: Measured, found: Compared) -> str:
@@ -114,7 +104,7 @@ def _answers(measured: Measured, found: Compared) -> str:
         changed = [n for n in range(len(after.said)) if after.misformatted[n] and not before.misformatted[n]]
         examples += [f"- {one.name}: base “{_cell(before.said[n])}”, tuned “{_cell(after.said[n])}”" for n in changed[:2]]
     shown = "\n\nAnswers that changed their form:\n\n" + "\n".join(examples) if examples else ""
-    return f"{said}\n\n{markdown(rows)}\n\n{ranked}{shown}"
+    return f"{said}\n\n{table(rows)}\n\n{ranked}{shown}"
 
 
 def _calibration(found: Compared, calibrated: Calibration) -> str:
@@ -124,7 +114,7 @@ def _calibration(found: Compared, calibrated: Calibration) -> str:
     said = ("Brier score (0 to 2) and nats of the right alternative first: both are least where stated probabilities are "
             "true. The expected calibration error is positive even for a perfectly calibrated model; its mean and 95th "
             "percentile if the model were calibrated stand beside it.")
-    return f"{said}\n\n{markdown(rows)}"
+    return f"{said}\n\n{table(rows)}"
 
 
 def _cell(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What was lost, as rows: by suite, by kind, and every item."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,12 @@ def _row(name: str, one: Change, p: float, chance: float | None) -> dict[str, An
             "chance (%)": None if chance is None else round(100 * chance, 1), "lost (points)": round(one.estimate.value, 3),
             "95 % interval": interval(one.estimate), "p (Holm)": float(f"{p:.3g}"), "reading": reading(one, p),
             "right→wrong": one.lost, "wrong→right": one.gained,
-            "smallest detectable (points)": round(one.detectable, 2), "test": one.method}
+            "smallest detectable (points)": detectable(one), "test": one.method}
+
+
+def detectable(one: Change) -> float | None:
+    """Returns the smallest loss in points that would be seen, or None where so few clusters could show none."""
+    return round(one.detectable, 2) if math.isfinite(one.detectable) else None
 
 
 def reading(one: Change, p: float) -> str:

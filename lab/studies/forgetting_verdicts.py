@@ -1,5 +1,6 @@
 """What `forgetting` claims before it scores anything, and what came out."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,9 @@ def outcome(estimate: Estimate, p: float, tolerated: float) -> Outcome:
 
 def _kept(name: str, one: Change, p: float) -> Verdict:
     said = [f"{one.lost} from right to wrong, {one.gained} from wrong to right of {one.items}", f"p {p:.3g} ({one.method})",
-            *([one.words] if one.words else []), f"the smallest detectable loss is {one.detectable:.2g} points"]
+            *([one.words] if one.words else []),
+            f"the smallest detectable loss is {one.detectable:.2g} points" if math.isfinite(one.detectable) else
+            "with so few clusters no loss could be called"]
     unit = "points of answers" if name == "keeps_format" else _POINTS
     return Verdict(name, outcome(one.estimate, p, TOLERATED), one.estimate.value, unit,
                    (one.estimate.low, one.estimate.high), one.estimate.covers, _NULL, "; ".join(said))

@@ -4,6 +4,7 @@ from typing import Any
 
 from lab.evaluation import lost
 from lab.evaluation.paired import Change, compare
+from lab.studies.forgetting_tables import detectable
 from lab.studies.retention import Forgetting
 from lab.studies.rules import exceeds, undecided
 from lab.studies.training_run import Point
@@ -77,7 +78,7 @@ def _row(suite: str, change: Change) -> dict[str, Any]:
     return {"suite": suite, "questions": change.items, "base (%)": 100 * change.base, "tuned (%)": 100 * change.tuned,
             "lost (points)": change.estimate.value, "95 % interval": f"{low:.2f} to {high:.2f}",
             "right before only": change.lost, "right after only": change.gained, "p (no change)": change.p,
-            "smallest detectable loss (points)": change.detectable, "remark": change.words}
+            "smallest detectable loss (points)": detectable(change), "remark": change.words}
 
 
 def _of(point: Point, found: Forgetting) -> str:
