@@ -28,7 +28,7 @@ def draw_frontier(run: Run, tuned: Sequence[Tuned], curves: Curves) -> None:
         lost = [np.mean([getattr(curve, measure)[0] for curve in seeds[arm.name]], axis=0) for arm in arms]
         frontier(learned, lost, ax, labels=[arm.name for arm in arms], values=[arm.r for arm in arms],
                  intervals=[_ends(seeds[arm.name], measure) for arm in arms],
-                 covers="seeds and items" if len(curves) > 1 else "items, of one seed", ylabel="learned (nats/token below the bare base)")
+                 covers="seeds and items" if len(curves) > 1 else "items, of one seed")
         ax.set_xlabel(f"{XLABELS[measure]}; right is worse")
     run.figure("frontier", figure, {
         f"{name}/seed_{seed}/{part}": values for seed, of_seed in curves.items() for name, curve in of_seed.items()
