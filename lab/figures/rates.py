@@ -15,18 +15,19 @@ from lab.figures.ticks import log_ticks, plain
 
 def rate_curve(rates: Any, loss: Any, ax: Axes | None = None, *, fit_rates: Any = None, fit_loss: Any = None,
                best: float | None = None, interval: tuple[float, float] | None = None, label: str | None = None,
-               index: int = 0, unit: str = "nats/token") -> Axes:
-    """Held-out loss by learning rate: a point a training, the means joined, the fitted best rate with its interval.
+               index: int = 0, log_loss: bool = False, unit: str = "nats/token") -> Axes:
+    """Held-out loss by learning rate: a point a training, the means joined, the best rate where the fitted curve is lowest.
 
     Args:
         rates: (N,) learning rate of every training; seeds repeat it.
         loss: (N,) held-out loss; nan where the training diverged, which is marked at the top.
         fit_rates: (K,) rates of the fitted parabola.
         fit_loss: (K,) its losses.
-        best: The best rate.
-        interval: Of the best rate.
+        best: The best rate, on the fitted curve.
+        interval: Of the best rate, drawn as whiskers.
         label: Of the series, such as `r=8`, when several share the axes.
         index: Of the colour.
+        log_loss: Whether the axis of the loss is logarithmic.
         unit: Of the loss.
     """
     ax = own_axes(ax)
@@ -44,18 +45,27 @@ def rate_curve(rates: Any, loss: Any, ax: Axes | None = None, *, fit_rates: Any 
         nothing(ax, "every training diverged", keep_x=True)
     if fit_rates is not None:
         ax.plot(as_floats(fit_rates), as_floats(fit_loss), color=color(index), linestyle="--", linewidth=1.2)
-    if interval is not None:
-        ax.axvspan(*interval, color=color(index), alpha=0.12, linewidth=0)
-    if best is not None:
-        name = "best rate" if label is None else f"best, {label}"
-        ax.axvline(best, color=color(index), linestyle=":", linewidth=1.4, label=f"{name}: {best:.2g}")
+        if best is not None:
+            _mark_best(ax, best, interval, as_floats(fit_rates), as_floats(fit_loss), label, color(index))
     mark_diverged(ax, np.unique(rates[~np.isfinite(loss)]))
     log_ticks(ax.xaxis, grid)
     ax.margins(x=0.06, y=0.12)
     if len(grid) == 1:
         around(ax, grid)
+    if log_loss and np.isfinite(loss).any():
+        log_ticks(ax.yaxis)
     legend(ax)
     return ax
+
+
+def _mark_best(ax: Axes, best: float, interval: tuple[float, float] | None, fit_rates: np.ndarray, fit_loss: np.ndarray,
+               label: str | None, tint: str) -> None:
+    """A diamond where the fitted curve is lowest, with its interval as whiskers."""
+    height = float(np.interp(np.log(best), np.log(fit_rates), fit_loss))
+    name = "best rate" if label is None else f"best, {label}"
+    whiskers = None if interval is None else [[best - interval[0]], [interval[1] - best]]
+    ax.errorbar([best], [height], xerr=whiskers, color=tint, marker="D", markersize=6, markeredgecolor="white",
+                linestyle="", capsize=4, linewidth=1.6, zorder=5, label=f"{name}: {plain(float(f'{best:.2g}'))}")
 
 
 def rate_rank(loss: Any, rates: Any, ranks: Any, ax: Axes | None = None, *, unit: str = "nats/token") -> Axes:

@@ -16,7 +16,7 @@ from lab.tracking.store import shown, tracking_uri
 
 NOTE_LIMIT = 8000  # characters; MLflow cuts longer ones silently
 _SHORTEST_TABLE = 3  # rows
-_DROPPED = ("sections", "rules", "remarks")  # of a note that is too long, in this order
+_DROPPED = ("sections", "rules", "sources", "remarks")  # of a note that is too long, in this order
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def note(
     """The report in at most `NOTE_LIMIT` characters.
 
     What stands in the whole report too goes first: rows of the main table, then the sections, then the verdicts' rules, then
-    their remarks.
+    the names of the runs it came from, then the verdicts' remarks.
 
     Args:
         whole_report: A link to the whole report.
@@ -139,7 +139,8 @@ def _render(
     if report.limits:
         parts += ["### What may not be concluded", _bullets(report.limits)]
     if report.sources:
-        parts += ["### Runs this came from", _bullets([links.get(run, f"`{run}`") for run in report.sources])]
+        named = [links.get(run, f"`{run}`") for run in report.sources]
+        parts += ["### Runs this came from", f"{len(named)} runs" if "sources" in without else _bullets(named)]
     if report.next:
         parts += ["### Next", "\n".join(["```", *report.next, "```"])]
     return "\n\n".join(parts)

@@ -34,7 +34,8 @@ def lowest_over_seeds(x: np.ndarray, y: np.ndarray, bracket: tuple[float, float]
     Every seed has its own cubic; its slope at a place is one number a seed, and Student's t says whether their mean may be
     0 there. This needs no model of the noise: seeds may move the whole curve, and losses may scatter more at high rates.
     A cubic, since a curve that rises faster than it fell moves the lowest place of a parabola by more than the noise does.
-    In simulations with three seeds the 95 % interval covered the planted place in 93 to 96 % of sweeps.
+    In simulations with three seeds the 95 % interval covered the planted place in 93 to 96 % of sweeps whose points
+    scattered by up to 0.15, in 90 to 95 % at 0.3.
 
     Args:
         x: (P,), three or more, rising.

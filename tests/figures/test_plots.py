@@ -35,6 +35,7 @@ PLOTS = {
     "bits, nan": lambda ax: learned_bits_by_rank([1, 4], [NAN, NAN], ax, total=1000),
     "rates": lambda ax: rate_curve([1e-3, 3e-3, 1e-2], [2.0, 1.0, NAN], ax, best=2e-3, interval=(1e-3, 4e-3),
                                    fit_rates=[1e-3, 3e-3], fit_loss=[2.0, 1.0]),
+    "rates, log": lambda ax: rate_curve([1e-3, 3e-3, 1e-2], [2.0, 0.01, NAN], ax, log_loss=True, label="r=1"),
     "rates, one": lambda ax: rate_curve([1e-3], [2.0], ax),
     "rates, nan": lambda ax: rate_curve([1e-3, 1e-2], [NAN, np.inf], ax),
     "fit": lambda ax: curve_fit(STEPS, [3.0, 2.0, 1.5], {"power law": (STEPS, [3.0, 2.0, 1.4])}, ax, floor=(0.0, 50.0),

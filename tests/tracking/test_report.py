@@ -66,6 +66,13 @@ def test_long_rules_and_remarks_go_before_verdicts_limits_and_commands_do() -> N
     assert "yyy" not in text and "**supported** | -0.1 nats (-0.2 to -0.05" in text and "Nothing about other" in text
 
 
+def test_a_hundred_sources_are_counted_where_their_names_leave_no_room() -> None:
+    report = content(sources=[f"{number:032x}" for number in range(300)])
+    text = note(report, STATED, VERDICTS, LINKS, WHOLE)
+    assert "\n300 runs\n" in text and "three seeds" in text and "mlflow run x" in text
+    assert f"`{299:032x}`" in whole(report, STATED, VERDICTS, LINKS)
+
+
 def test_what_cannot_be_shortened_is_an_error() -> None:
     with pytest.raises(TrackingError, match=r"the report has 8\d\d\d characters .*allowed: 8000. Shorten its question"):
         note(content(limits=["x" * NOTE_LIMIT]), STATED, VERDICTS, LINKS, WHOLE)
