@@ -87,6 +87,6 @@ def _ends(low: float, high: float) -> str:
 def _explained(learned: Sequence[np.ndarray]) -> str:
     level = common(learned)
     at = "one training learned nothing" if level is None else f"{level:.4g} nats per token, the most that every one learned"
-    return ("Lost points are of the last checkpoint, mean over suites, against the bare base on the same questions; above 0 is "
-            f"worse. Equal learning: {at}; linear between checkpoints. Intervals cover the questions, and no other seed of the "
-            "training.")
+    return ("Lost points are of the last checkpoint, mean over suites, against the bare base on the same questions; above 0 "
+            f"is worse. Equal learning: {at}; linear between checkpoints. Intervals cover the questions, and no other seed "
+            "of the training.")

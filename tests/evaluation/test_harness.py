@@ -79,7 +79,8 @@ def test_texts_are_scored_whole_in_bits_per_byte(base):
     start = base.tokenizer.decode([base.tokenizer.bos_token_id or base.tokenizer.eos_token_id])
     expected = [-nats(base, start, text.text) for text in TEXTS]
     assert found.nll == pytest.approx(expected, abs=1e-3)
-    assert found.bits_per_byte == pytest.approx(sum(expected) / np.log(2) / sum(len(t.text.encode()) for t in TEXTS), abs=1e-4)
+    count = sum(len(text.text.encode()) for text in TEXTS)
+    assert found.bits_per_byte == pytest.approx(sum(expected) / np.log(2) / count, abs=1e-4)
 
 
 def test_twice_gives_the_same_digits_and_a_fresh_adapter_changes_none(base):
@@ -103,7 +104,8 @@ def foreign(name, count, **config):
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
-    rows = [{"q": f"What is {n}+1?", "options": [str(n + 1), str(n + 2)], "right": 0, "word": str(n + 1)} for n in range(count)]
+    rows = [{"q": f"What is {n}+1?", "options": [str(n + 1), str(n + 2)], "right": 0, "word": str(n + 1)}
+            for n in range(count)]
     metric = {"metric": config.pop("metric", "acc"), "aggregation": "mean", "higher_is_better": True}
     return ConfigurableTask(config={
         "task": name, "custom_dataset": lambda **_: {"test": Dataset.from_list(rows)}, "test_split": "test",
