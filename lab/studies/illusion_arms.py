@@ -11,7 +11,8 @@ from lab.studies.training_options import compact
 from lab.studies.trials import Trial
 
 ENOUGH = 0.5  # of what the best learned; intruders of a training that learned nothing say nothing
-NEAR = 0.1  # of what the whole model learned; losses further apart are not called matched
+NEAR = 0.05  # of what the whole model learned; losses further apart are not called matched
+SOME = 0.1  # intruders per weight; scaling fewer changes next to nothing
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Match:
 
     @property
     def near(self) -> bool:
-        """Whether the gap is at most a tenth of what the whole model learned, so that the losses are called matched."""
+        """Whether the gap is at most a twentieth of what the whole model learned, so that the losses are called matched."""
         return abs(self.gap.value) <= NEAR * float(self.full.learned[-1])
 
 
@@ -89,21 +90,22 @@ def matches(trials: Sequence[Trial]) -> list[Match]:
 
 
 def for_scaling(trials: Sequence[Trial], intruders: dict[str, float]) -> list[Trial]:
-    """Returns of every rank and seed the adapter with the most intruders among those that learned enough.
+    """Returns of every rank and seed the adapter with the most intruders among those that learned enough and forgot.
 
-    Enough is half of what the best of that rank and seed learned. Adapters without intruders are left out.
+    Enough is half of what the best of that rank and seed learned; to have forgot is that documents cost more than under the
+    base. Adapters with less than one intruder in ten weights are left out.
 
     Args:
         trials: From `whole`.
-        intruders: By run id.
+        intruders: Per weight, by run id.
     """
     found = []
     for rank, seed in sorted({(trial.r, trial.seed) for trial in trials if trial.r is not None}):
         mine = [trial for trial in trials if (trial.r, trial.seed) == (rank, seed)]
         most = max(trial.learned[-1] for trial in mine)
-        able = [trial for trial in mine if trial.learned[-1] >= ENOUGH * most > 0]
+        able = [trial for trial in mine if trial.learned[-1] >= ENOUGH * most > 0 and trial.text_lost[-1] > 0]
         best = max(able, key=lambda trial: intruders[trial.run_id], default=None)
-        if best is not None and intruders[best.run_id] > 0:
+        if best is not None and intruders[best.run_id] >= SOME:
             found.append(best)
     return found
 

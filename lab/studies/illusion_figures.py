@@ -9,7 +9,7 @@ from lab.figures.geometry_intruders import intruder_curves
 from lab.figures.illusion import against_forgetting, scaled_down
 from lab.studies.geometry_measured import THRESHOLDS
 from lab.studies.illusion_arms import Match, arm_of, label
-from lab.studies.illusion_correlation import correlate, residual_ranks
+from lab.studies.illusion_correlation import FEWEST, correlate, residual_ranks
 from lab.studies.illusion_effects import learning_loss, text_saved
 from lab.studies.illusion_measured import Looked
 from lab.studies.illusion_scaling import ARMS, Scaled
@@ -68,7 +68,7 @@ def _forgetting(run: Run, looked: Sequence[Looked], config: Any) -> None:
 
 def _title(found: Any) -> str:
     if found is None:
-        return "no correlation to be had"
+        return f"no correlation (under {FEWEST}, or alike)"
     low, high = found.estimate.low, found.estimate.high
     return f"ρ = {found.estimate.value:.2f} ({low:.2f} to {high:.2f}), p = {found.p:.2g}"
 

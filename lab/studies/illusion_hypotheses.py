@@ -23,7 +23,7 @@ LIMITS = [
     "of accuracy stand beside it. Documents are the finer measure: each of their tokens counts, a question only when it "
     "flips.",
     "Matched is the loss of the last step, as near as the rates tried come, of trainings that learned at least half of what "
-    "the best did; losses further apart than a tenth of what was learned are not called matched. The gap that is left "
+    "the best did; losses further apart than a twentieth of what was learned are not called matched. The gap that is left "
     "stands in the table; a gap above 0 means that the whole model learned more.",
     "An intruder is a direction that no single direction of the base resembles. Almost every random direction is one: it "
     "shows that an update is strong there, not that it is wrong. What random directions of the same sizes make stands "

@@ -27,7 +27,8 @@ from lab.tracking.hypotheses import Hypothesis
 from lab.tracking.report import Report, next_command, table
 from lab.tracking.run import Run
 
-NOTHING_SCALED = "no adapter that learned enough has an intruder at ε = {:g}: nothing was scaled; higher rates make more"
+NOTHING_SCALED = ("no adapter that learned enough and forgot has an intruder in every tenth weight at ε = {:g}: nothing was "
+                  "scaled; higher rates make more")
 
 
 def conclude(run: Run, config: Any, stated: Sequence[Hypothesis], trials: Sequence[Trial], *, question: str) -> None:

@@ -97,8 +97,10 @@ def remarks(looked: Sequence[Looked], matched: Sequence[Match], scaled: Sequence
     """Returns what stands beside the verdicts, by hypothesis."""
     found = {}
     if matched:
-        gaps = ", ".join(f"{arm_of(one.lora)} {one.gap.value:+.3g}" for one in matched)
-        found[stated_as.MATCHED] = f"gap of the losses, nats per token: {gaps}"
+        by_id = {one.trial.run_id: one for one in looked}
+        each = ", ".join(f"{arm_of(one.lora)} {by_id[one.lora.run_id].per_weight:.3g} (gap {one.gap.value:+.3g} nats per "
+                         f"token{'' if one.near else ', not matched and left out'})" for one in matched)
+        found[stated_as.MATCHED] = f"by rank: {each}"
     if len(looked) > 2:
         x, y, size = (np.array([pick(one) for one in looked]) for pick in CORRELATED)
         found[stated_as.WITH_FORGETTING] = (f"with whole models {cell(spearman(x, y))}; size and forgetting "

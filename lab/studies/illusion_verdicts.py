@@ -75,7 +75,7 @@ def _matched(stated: Hypothesis, evidence: Evidence) -> Verdict:
 
 
 def _none_in_full(stated: Hypothesis, evidence: Evidence) -> Verdict:
-    unit = f"share of weights with an intruder, below {stated_as.ALMOST_NONE:g}"
+    unit = f"of weights: {stated_as.ALMOST_NONE:g} minus the share with an intruder"
     if not evidence.counts:
         return _unmatched(stated, unit)
     whole = {one.whole: one.full for one in evidence.counts}  # each once, whatever adapters it is matched with
@@ -116,11 +116,12 @@ def _correlated(stated: Hypothesis, evidence: Evidence) -> Verdict:
 
 
 def _scaled(stated: Hypothesis, evidence: Evidence) -> Verdict:
-    unit = "share of learning below 0.05" if stated.name == stated_as.LEARNING_KEPT else "bits per byte saved"
+    of_learning = stated.name == stated_as.LEARNING_KEPT
+    unit = f"of learning: {stated_as.HARDLY:g} minus the share gone" if of_learning else "bits per byte saved"
     if stated.name not in evidence.effects:
         return undecided(stated.name, unit=unit, null=stated.null, detail=evidence.why_not)
     found = evidence.effects[stated.name]
-    if stated.name == stated_as.LEARNING_KEPT:
+    if of_learning:
         found = _from(stated_as.HARDLY, found)
     return exceeds(stated.name, found, threshold=0, unit=unit, null=stated.null,
                    detail=evidence.remarks.get(stated.name, ""))
@@ -159,7 +160,7 @@ def _alike(value: float, count: int, least: float, most: float, covers: str) -> 
 
 def _unmatched(stated: Hypothesis, unit: str) -> Verdict:
     return undecided(stated.name, unit=unit, null=stated.null, detail="no adapter and whole model of one seed ran to "
-                     "their end with losses less than a tenth of what was learned apart; type more rates")
+                     "their end with losses less than a twentieth of what was learned apart; type more rates")
 
 
 def _joined(text: str, evidence: Evidence, stated: Hypothesis) -> str:

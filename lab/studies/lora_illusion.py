@@ -21,7 +21,7 @@ class Config(TrainingOptions, TrialOptions):
     """Ranks and the whole model at several rates, and what is looked for in them."""
 
     r: tuple[int, ...] = option((1, 8, 64), "ranks of the adapters", minimum=1)
-    lr: tuple[float, ...] = option((5e-4, 1e-3, 2e-3, 4e-3), "learning rates of every rank", above=0, maximum=1e6)
+    lr: tuple[float, ...] = option((1e-3, 2e-3, 4e-3, 8e-3), "learning rates of every rank", above=0, maximum=1e6)
     full_lr: tuple[float, ...] = option((1e-4, 3e-4, 1e-3), "learning rates of full fine-tuning", above=0, maximum=1e6)
     facts: int = option(300, "new facts in embedded:facts", minimum=1)
     steps: int = option(150, "optimiser steps", minimum=1)

@@ -53,7 +53,7 @@ def test_all_layers_alike_are_no_certainty():
 @pytest.mark.parametrize("name", [stated_as.MATCHED, stated_as.NONE_IN_FULL, stated_as.BEYOND_RANDOM])
 def test_losses_that_are_far_apart_are_not_compared(name):
     found = outcome(name, counts=[])
-    assert found.outcome == "undecided" and "less than a tenth" in found.detail
+    assert found.outcome == "undecided" and "less than a twentieth" in found.detail
 
 
 def planted_trainings(count, *, through_size, seed=0):

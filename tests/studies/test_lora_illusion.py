@@ -158,7 +158,7 @@ def test_what_contradicts_the_arms_is_refused(given, complaint):
 
 
 def test_a_study_whose_trainings_all_diverged_says_so():
-    with pytest.raises(ModelUnsupported, match="all 1 trainings diverged.*lr=5e-05"):
+    with pytest.raises(ModelUnsupported, match="all 1 trainings diverged.*lr=0.0001"):
         illusion_report.conclude(None, Config(), [], [trial(8, 1.0, diverged_at=3)], question="")
 
 
