@@ -26,10 +26,7 @@ OWN = {"patching": {"draws": "1", "count": "8", "shown": "1"}, "adapter_geometry
        "probing": {"count": "2", "readable": "none", "untrained": "false", "shown": "1"},
        "forgetting": {"items": "12", "documents": "6"},
        "lora_rank": {"evaluate_items": "12", "checkpoints": "1"},
-       "mitigation": {"evaluate_items": "20", "checkpoints": "2", "scales": "0.5", "replay": "0.5"},
-       "lora_learns_less": {"r": "1,2", "lr": "1e-3", "full_lr": "3e-4", "evaluate_items": "12", "checkpoints": "1",
-                            "seeds": "2"},
-       "lora_illusion": {"r": "1,2", "lr": "1e-3", "full_lr": "3e-4", "evaluate_items": "12", "factors": "0.5"}}
+       "mitigation": {"evaluate_items": "20", "checkpoints": "2", "scales": "0.5", "replay": "0.5"}}
 
 
 def blocks() -> list[str]:
@@ -103,8 +100,7 @@ def test_every_study_command_runs(place):
         study.run(options.parse(study.Config, [*argv, *asked]))
         seen.append(name)
     assert {"lora_rank", "ask", "main", "finetune", "adopt", "attention", "attention_compare", "probing", "patching",
-            "linear_probe", "adapter_geometry", "forgetting", "mitigation", "lora_learns_less", "lora_illusion",
-            "lora_without_regret"} <= set(seen)
+            "linear_probe", "adapter_geometry", "forgetting", "mitigation"} <= set(seen)
     assert set(lab.runs()["ended"]) == {"finished"}
 
 
