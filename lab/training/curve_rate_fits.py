@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SEEDS_NEEDED = 3
-MOST_SEEDWISE = 2  # points fitted on each side of the lowest
+MOST_SEEDWISE = 5  # places fitted, the nearest ones to the lowest
 _STEPS = 2000
 
 
@@ -33,9 +33,10 @@ def lowest_over_seeds(x: np.ndarray, y: np.ndarray, bracket: tuple[float, float]
 
     Every seed has its own cubic; its slope at a place is one number a seed, and Student's t says whether their mean may be
     0 there. This needs no model of the noise: seeds may move the whole curve, and losses may scatter more at high rates.
-    A cubic, since a curve that rises faster than it fell moves the lowest place of a parabola by more than the noise does.
-    In simulations with three seeds the 95 % interval covered the planted place in 93 to 96 % of sweeps whose points
-    scattered by up to 0.15, in 90 to 95 % at 0.3.
+    A cubic, since a curve that rises faster than it fell moves the lowest place of a parabola by more than the noise does;
+    how far a quartic moves it belongs into the interval. In simulations with three seeds the 95 % interval covered the
+    planted place in 94 to 98 % of sweeps, and in 93 to 99 % with the losses of real sweeps for a truth; where the lowest
+    place is next to an end of the grid, in 88 to 98 %.
 
     Args:
         x: (P,), three or more, rising.
@@ -61,7 +62,10 @@ def lowest_over_seeds(x: np.ndarray, y: np.ndarray, bracket: tuple[float, float]
     clear = np.abs(slopes.mean(0)) > reach * slopes.std(0, ddof=1)
     below, above = np.flatnonzero(clear[:at]), np.flatnonzero(clear[at + 1:])
     # the first places on each side whose slope is clear, so that rounding to places widens the interval
-    interval = (float(places[below[-1]]), float(places[at + 1 + above[0]])) if len(below) and len(above) else None
+    interval = None
+    if len(below) and len(above):
+        shift = _lowest_inside(x, y.mean(0), 4, bracket) - places[at]
+        interval = float(places[below[-1]] + min(shift, 0.0)), float(places[at + 1 + above[0]] + max(shift, 0.0))
     return Lowest(float(places[at]), interval, tuple(map(float, own.mean(0))), (float(x[0]), float(x[-1])),
                   f"training seeds (n={len(y)})")
 
@@ -101,23 +105,22 @@ def lowest_of_parabola(x: np.ndarray, y: np.ndarray, grid: np.ndarray, bracket: 
     ends = _fieller(coefficients, np.linalg.inv(design.T @ design) * rss / left, left, level) if left >= 1 else None
     if ends is None:
         return Lowest(vertex, None, kept, window, "")
-    shift = _cubic_minimum(x, y, grid, place, bracket) - vertex
+    wide = np.isin(x, grid[np.abs(np.arange(len(grid)) - place) <= 2])
+    shift = _lowest_inside(x[wide], y[wide], 3, bracket) - vertex
     repeated = len(near) < int(used.sum())
     covers = "training seeds and skewness" if repeated else "deviations from a parabola and skewness, no other seeds"
     return Lowest(vertex, (ends[0] + min(shift, 0.0), ends[1] + max(shift, 0.0)), kept, window, covers)
 
 
-def _cubic_minimum(x: np.ndarray, y: np.ndarray, grid: np.ndarray, place: int, bracket: tuple[float, float]) -> float:
-    """The lowest place of a cubic through the nearest two places on each side.
+def _lowest_inside(x: np.ndarray, y: np.ndarray, degree: int, bracket: tuple[float, float]) -> float:
+    """The lowest place between these ends of a polynomial through these points, of a degree that they determine.
 
-    Above its best rate a loss rises faster than it fell: how far a skewed curve moves the minimum belongs into the
-    interval.
+    Above its best rate a loss rises faster than it fell: how far a curve of one degree more moves its lowest place belongs
+    into an interval for it.
     """
-    near = grid[np.abs(np.arange(len(grid)) - place) <= 2]
-    used = np.isin(x, near)
-    cubic = np.polynomial.polynomial.polyfit(x[used], y[used], min(3, len(near) - 1))
+    fitted = np.polynomial.polynomial.polyfit(x, y, min(degree, len(np.unique(x)) - 1))
     tried = np.linspace(*bracket, 401)
-    return float(tried[np.polynomial.polynomial.polyval(tried, cubic).argmin()])
+    return float(tried[np.polynomial.polynomial.polyval(tried, fitted).argmin()])
 
 
 def _fieller(coefficients: np.ndarray, covariance: np.ndarray, left: int, level: float) -> tuple[float, float] | None:

@@ -114,7 +114,8 @@ def _lowest(rates: np.ndarray, logs: np.ndarray, seeds: Any, grid: np.ndarray, m
     stable = np.isfinite(mean)
     of_seeds = None if seeds is None else _by_seed(rates, logs, np.asarray(seeds), grid)
     if of_seeds is not None and len(of_seeds) >= SEEDS_NEEDED:
-        near = stable & (np.abs(np.arange(len(grid)) - place) <= MOST_SEEDWISE)
+        away = np.where(stable, np.abs(np.arange(len(grid)) - place), len(grid))
+        near = stable & np.isin(np.arange(len(grid)), away.argsort(kind="stable")[:MOST_SEEDWISE])
         lowest = lowest_over_seeds(x[near], of_seeds[:, near], (x[place - 1], x[place + 1]), level)
     else:
         at = np.searchsorted(grid, rates)

@@ -57,7 +57,7 @@ def test_the_slopes_of_three_seeds_cover_a_planted_best_rate_in_19_of_20_sweeps(
         given += fit.interval is not None
         covered += fit.interval is not None and fit.interval[0] <= BEST <= fit.interval[1]
     assert given > 500
-    assert 0.92 <= covered / given <= 0.97  # 0.95 within three standard errors
+    assert 0.93 <= covered / given <= 0.98  # with room for skewness, so a little more than 0.95
 
 
 def test_one_parabola_does_not_cover_where_seeds_move_the_whole_curve():
