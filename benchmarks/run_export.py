@@ -30,16 +30,31 @@ def exported(reference: str) -> dict[str, Any]:
     kept = {entry.path for entry in client().list_artifacts(run_id)}
     tables = [entry.path for entry in client().list_artifacts(run_id, "tables")] if "tables" in kept else []
     rows = {Path(path).stem: table(run_id, Path(path).stem) for path in tables}
+    nested = list(dict.fromkeys(_nested(run_id)))
     study, config = run.data.tags.get("lab.study", "unknown"), config_of(run)
     return {
         "study": study, "command": _command(study, config), "config": config,
+        "machine": _machine([run_id, *nested]), "commit": run.data.tags.get("mlflow.source.git.commit"),
         "seconds": ((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000,
         "params": {name: value for name, value in run.data.params.items() if name not in config},
         "tags": {name: value for name, value in run.data.tags.items() if not name.startswith(LEFT_OUT)},
         "metrics": run.data.metrics,
         "hypotheses": _json(run_id, "hypotheses.json", kept), "verdicts": _json(run_id, "verdicts.json", kept),
         "tables": {name: each for name, each in rows.items() if len(each) <= LONGEST_TABLE},
-        "children": [_child(child) for child in children(client(), run.info.experiment_id, run_id)]}
+        "children": [_child(child) for child in nested]}
+
+
+def _nested(run_id: str) -> list[str]:
+    """Runs nested under this one, and under the earlier parts that it went on from."""
+    run = find(run_id)
+    earlier = [each for part in config_of(run).get("resume") or [] for each in _nested(resolve(part).run_id)]
+    return [*earlier, *children(client(), run.info.experiment_id, run_id)]
+
+
+def _machine(run_ids: list[str]) -> str | None:
+    """What the first of these runs that loaded a model ran on."""
+    found = (find(run_id).data.params.get("base.device") for run_id in run_ids)
+    return next((device for device in found if device), None)
 
 
 def _command(study: str, config: dict[str, Any]) -> str:
