@@ -12,7 +12,6 @@ import numpy as np
 
 from lab.evaluation.frames import BARE, Frame, framed
 
-RANKED, GREEDY, TEXT = "ranked", "greedy", "text"
 LONGEST_ANSWER = 24  # tokens beyond the longest right answer's characters are never needed to see what was said
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from lab.tracking.hypotheses import Hypothesis
 
-PAPER = "Shuttleworth et al. (2024), arXiv 2410.21228"
 ALMOST_NONE = 0.1  # of the weights have an intruder at all
 HARDLY = 0.05  # of what was learned
 SIGNIFICANT = 0.05

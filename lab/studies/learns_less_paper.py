@@ -1,15 +1,9 @@
 """The paper's claims beside this run's: setup, number, interval, verdict, and what may not be concluded from the two."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from lab.tracking.hypotheses import Verdict
-from lab.tracking.report import cell
-
 SOURCE = "Biderman et al. (2024), LoRA Learns Less and Forgets Less, arXiv 2405.09673"
 _BASE = "the base's own average was not in the text read, so that points lost cannot be computed"
 # Claim, setup and number by hypothesis, from tables S1-S8, section 4 and figure 6; what was read off no table says so.
-_CLAIMS: dict[str, tuple[str, str, str, str]] = {
+CLAIMS: dict[str, tuple[str, str, str, str]] = {
     "lora_learns_less": (
         "LoRA learns less", "Llama-2-7B, r=16/64/256 and full; Magicoder-Evol and MetaMathQA, 4 epochs; HumanEval pass@1 "
         "and GSM8K accuracy", "code .358/.417/.498, full .470; mathematics .580/.624/.625, full .642: full minus the mean "
@@ -41,22 +35,3 @@ _CLAIMS: dict[str, tuple[str, str, str, str]] = {
         "the rank says something beside noise", "figure S8: weights with small Gaussian noise added",
         "the same spectra as the tuned weights; no number", "low share of noise does not make the rest low rank"),
 }
-
-
-def rows(verdicts: Sequence[Verdict], here: str) -> list[dict[str, Any]]:
-    """Returns one line for each claim.
-
-    Args:
-        verdicts: Of the study.
-        here: Its setup in words.
-    """
-    return [_row(verdict, here) for verdict in verdicts]
-
-
-def _row(verdict: Verdict, here: str) -> dict[str, Any]:
-    claim, setup, number, caution = _CLAIMS[verdict.name]
-    interval = None if verdict.interval is None else " to ".join(map(cell, verdict.interval))
-    return {"claim": claim, "paper: setup": setup, "paper: number": number,
-            "here: number": None if verdict.value is None else f"{cell(verdict.value)} {verdict.unit}",
-            "here: 95 % interval": interval, "interval covers": verdict.covers, "here: null": verdict.null,
-            "verdict": verdict.outcome, "here: setup": here, "not the same": caution}

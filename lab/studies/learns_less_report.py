@@ -8,6 +8,7 @@ from lab.studies import learns_less_figures as figures
 from lab.studies import learns_less_paper as paper
 from lab.studies import learns_less_tables as tables
 from lab.studies import learns_less_updates as updates
+from lab.studies import paper_rows
 from lab.studies.closing import close
 from lab.studies.learns_less_arms import Tuned
 from lab.studies.learns_less_curves import CONTRADICTED, collateral, curves
@@ -60,7 +61,7 @@ def conclude(run: Run, config: Any, stated: Sequence[Hypothesis], tuned: Sequenc
     run.summary(tables.metrics(evidence, found))
     figures.draw_frontier(run, tuned, evidence.curves)
     figures.draw_rates(run, tuned)
-    beside = paper.rows(found, here(config))
+    beside = paper_rows.rows(paper.CLAIMS, found, here(config))
     kept = {"arms": tables.arms(evidence, trials), "paper": beside, "rates": tables.rates(tuned),
             "checkpoints": tables.checkpoints(evidence),
             "suites": tables.suites(evidence, [(arm, one) for of_seed in chosen.values() for arm, one in of_seed.items()])}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.evaluation.intervals import Estimate, over_seeds
-from lab.studies import regret_figures, regret_paper
+from lab.studies import paper_rows, regret_figures, regret_paper
 from lab.studies.closing import close
 from lab.studies.regret_arms import FULL, Arm
 from lab.studies.regret_hypotheses import NATS
@@ -47,7 +47,7 @@ def conclude(run: Run, config: Any, stated: Sequence[Hypothesis], compared: Sequ
     run.summary(metrics(measured))
     regret_figures.draw(run, measured)
     arms = [row(each, measured[FULL]) for each in measured.values()]
-    beside = regret_paper.rows(found, here(config))
+    beside = paper_rows.rows(regret_paper.CLAIMS, found, here(config))
     kept = {"arms": arms, "paper": beside, "trainings": trainings(measured, trials)}
     for name, rows in kept.items():
         run.table(name, rows)

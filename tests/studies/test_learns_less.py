@@ -10,7 +10,7 @@ from scipy import stats
 from lab.adapters.full_rank import UpdateRank
 from lab.errors import OptionError
 from lab.studies import learns_less_arms as arms
-from lab.studies import learns_less_paper, learns_less_tables, lora_learns_less
+from lab.studies import learns_less_paper, learns_less_tables, lora_learns_less, paper_rows
 from lab.studies.learns_less_curves import (
     check_same_items,
     collateral,
@@ -254,7 +254,7 @@ def test_one_rank_is_asked_nothing_about_ranks():
 
 def test_every_claim_stands_beside_the_papers():
     found = verdicts(hypotheses(CONFIG), evidence(study(LESS, FORGETS), ranks=ranks_of(0.45)))
-    rows = learns_less_paper.rows(found, "here")
+    rows = paper_rows.rows(learns_less_paper.CLAIMS, found, "here")
     assert [row["verdict"] for row in rows] == [one.outcome for one in found]
     assert all(row["paper: number"] and row["paper: setup"] and row["not the same"] for row in rows)
 
@@ -263,7 +263,7 @@ def test_the_papers_differences_are_those_of_its_tables():
     """Means over r=16/64/256 against full, in points, as the table of claims says."""
     code, maths = .470 - np.mean([.358, .417, .498]), .642 - np.mean([.580, .624, .625])
     kept, kept_maths = np.mean([.609, .510, .517]) - .414, np.mean([.596, .568, .567]) - .559
-    text = str(learns_less_paper._CLAIMS)
+    text = str(learns_less_paper.CLAIMS)
     assert f"{100 * code:.1f} and {100 * maths:.1f} points" in text
     assert f"{100 * kept:.1f} and {100 * kept_maths:.1f} points" in text
     assert f"{100 * np.polyfit([4, 6, 8], [.358, .417, .498], 1)[0]:.1f} points per" in text
